@@ -1,0 +1,1 @@
+"""The pair families of the eight CWEs; FAMILIES is the table."""
