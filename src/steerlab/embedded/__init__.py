@@ -1,0 +1,17 @@
+"""The embedded model, starter pairs and tasks: package data and where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MODEL_NAME = "embedded"
+
+
+def model_directory() -> Path:
+    """Directory of the embedded model, a plain Hugging Face checkpoint."""
+    return Path(__file__).parent / "model"
+
+
+def pairs_directory() -> Path:
+    """Directory of the starter pairs: one folder per CWE, one folder per pair."""
+    return Path(__file__).parent / "pairs"
