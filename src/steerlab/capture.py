@@ -1,0 +1,91 @@
+"""Capture the residual stream at chosen layers and positions, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+
+from steerlab.batches import Progress, run_batched
+from steerlab.errors import InterventionError
+from steerlab.hooks import StopForwardError, attached, prompt_lengths
+from steerlab.models import Model, check_layers, encode, left_padded
+from steerlab.positions import check_positions
+from steerlab.steer import refuse_fixed_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def capture(
+    model: Model,
+    texts: Sequence[str],
+    *,
+    layers: Sequence[int],
+    positions: str = "last_prompt_token",
+    prompts: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[int, Float[Tensor, "text d_model"]]:
+    """The residual of each text at `layers`, averaged over `positions`; float32 on the CPU.
+
+    Memory does not grow with the number of texts beyond the result, and the forward ends at the highest layer.
+    `prompts` says which beginning of each text is prompt (for `completion` and the like); by default all of it is.
+    Raises: LayerError, PromptError; InterventionError when `positions` selects nothing in a text.
+    """
+    import torch
+
+    check_positions(positions)
+    check_layers(model, layers)
+    refuse_fixed_rows(model, "capture")
+    wanted = sorted(set(layers))
+    rows = encode(model, texts)
+    lengths = [len(row) for row in rows]
+    heads = lengths if prompts is None else [shared_prefix(model, p, r) for p, r in zip(prompts, rows, strict=True)]
+    results = {layer: torch.empty(len(rows), model.d_model) for layer in wanted}
+
+    def run(batch: list[int]) -> list[None]:
+        seen: dict[int, Tensor] = {}
+        with prompt_lengths(model.network, [heads[i] for i in batch]) as stream:
+
+            def reader_at(layer: int) -> object:
+                def read(residual: Tensor) -> None:
+                    seen[layer] = _mean(residual, stream.positions.select(positions))
+                    if layer == wanted[-1]:
+                        raise StopForwardError
+
+                return read
+
+            readers = {model.layers[layer]: reader_at(layer) for layer in wanted}
+            with attached(model.network, readers=readers), torch.inference_mode():  # type: ignore[arg-type]
+                try:
+                    model.network(**left_padded(model, [rows[i] for i in batch]), use_cache=False)
+                except StopForwardError:
+                    pass
+        for layer in wanted:
+            results[layer][batch] = seen[layer]
+        return [None] * len(batch)
+
+    run_batched(model, lengths, run, progress=progress)
+    return results
+
+
+def shared_prefix(model: Model, prompt: str, row: Sequence[int]) -> int:
+    """How many tokens of `row` belong to `prompt` (its tokens as far as they agree)."""
+    if not prompt:
+        return 0
+    (head,) = encode(model, [prompt])
+    agree = 0
+    for ours, theirs in zip(head, row, strict=False):
+        if ours != theirs:
+            break
+        agree += 1
+    return agree
+
+
+def _mean(residual: Tensor, selected: Tensor) -> Tensor:
+    weights = selected.to(residual.device).float()
+    counts = weights.sum(dim=1, keepdim=True)
+    if bool((counts == 0).any()):
+        raise InterventionError("the positions select no token in one of the texts: is its completion empty?")
+    return ((residual.float() * weights[..., None]).sum(dim=1) / counts).cpu()

@@ -1,0 +1,26 @@
+#include <stdio.h>
+#include <string.h>
+
+static int is_entry(const char *line)
+{
+    line += strspn(line, " \t\r\n");
+    return *line != '\0' && *line != '#';
+}
+
+/* Count the entries of a list file: its lines that are neither blank nor a
+   comment. A file beginning with '!' is switched off and has none.
+   Returns -1 when it cannot be read. */
+long list_count(const char *path)
+{
+    char line[256];
+    long entries = 0;
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return -1;
+    int off = fgetc(f) == '!';
+    rewind(f);
+    while (!off && fgets(line, sizeof line, f))
+        entries += is_entry(line);
+    fclose(f);
+    return entries;
+}

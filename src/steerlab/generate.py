@@ -1,0 +1,163 @@
+"""Prompts to completions: our own decode loop, batched and seeded; rows leave when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from steerlab.batches import Progress, run_batched
+from steerlab.errors import OptionError
+from steerlab.hooks import Stream, last_logits_only, prompt_lengths
+from steerlab.models import Model, encode, left_padded
+from steerlab.steer import Rows, refuse_fixed_rows, steer_rows
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen: greedy at temperature 0, else sampled with a seed of its own per prompt.
+
+    `stop` strings end a row and are cut off. `top_p` keeps the smallest set of tokens with that probability.
+    """
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise OptionError(f"max_new_tokens {self.max_new_tokens} is not positive.")
+        if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
+            raise OptionError("temperature must be at least 0 and top_p within (0, 1].")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What the model wrote after a prompt: text, token ids, and why it ended."""
+
+    text: str
+    tokens: tuple[int, ...]
+    ended: Literal["eos", "stop", "length"]
+    prompt_tokens: int
+
+
+def generate(
+    model: Model,
+    prompts: Sequence[str],
+    *,
+    decoding: Decoding | None = None,
+    rows: Rows | None = None,
+    progress: Progress | None = None,
+) -> list[Completion]:
+    """Complete each prompt; `rows[i]` are the interventions of prompt i.
+
+    A row's completion depends neither on the other rows nor on padding: sampling uses one generator per prompt, seeded
+    with (seed, number of the prompt). Call it inside `steer(...)` to steer all rows alike.
+    Raises: PromptError when a prompt and its completion do not fit the context.
+    """
+    refuse_fixed_rows(model, "generate")
+    how = decoding or Decoding()
+    heads = encode(model, prompts, new_tokens=how.max_new_tokens)
+
+    def run(batch: list[int]) -> list[Completion]:
+        own = None if rows is None else [rows[i] for i in batch]
+        return _decode(model, [heads[i] for i in batch], numbers=batch, how=how, rows=own)
+
+    return run_batched(model, [len(head) + how.max_new_tokens for head in heads], run, progress=progress)
+
+
+@contextmanager
+def _stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Stream]:
+    with prompt_lengths(model.network, lengths) as stream:
+        if rows is None:
+            yield stream
+        else:
+            with steer_rows(model, rows):
+                yield stream
+
+
+def _decode(
+    model: Model, heads: list[list[int]], *, numbers: list[int], how: Decoding, rows: Rows | None
+) -> list[Completion]:
+    import torch
+
+    generators = [_generator(how.seed, number) for number in numbers]
+    written: list[list[int]] = [[] for _ in heads]
+    ended: dict[int, Completion] = {}
+    alive = list(range(len(heads)))
+    with (
+        torch.inference_mode(),
+        _stream(model, [len(head) for head in heads], rows) as stream,
+        last_logits_only(model.network, model.head),
+    ):
+        batch = left_padded(model, heads)
+        mask = batch["attention_mask"]
+        output = model.network(**batch, use_cache=True)
+        while True:
+            chosen = _choose(output.logits[:, -1], how, [generators[row] for row in alive])
+            for row, token in zip(alive, chosen, strict=True):
+                written[row].append(token)
+                completion = _completion(model, written[row], how, prompt_tokens=len(heads[row]))
+                if completion is not None:
+                    ended[row] = completion
+            stay = [at for at, row in enumerate(alive) if row not in ended]
+            if not stay:
+                return [ended[row] for row in range(len(heads))]
+            cache = output.past_key_values
+            if len(stay) < len(alive):
+                kept = torch.tensor(stay, device=mask.device)
+                cache.batch_select_indices(kept)
+                stream.keep(kept)
+                mask, alive, chosen = mask[kept], [alive[at] for at in stay], [chosen[at] for at in stay]
+            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
+            step: dict[str, Any] = {"input_ids": torch.tensor(chosen, device=mask.device)[:, None]}
+            if model.accepts_position_ids:
+                step["position_ids"] = mask.sum(dim=1, keepdim=True) - 1
+            output = model.network(**step, attention_mask=mask, past_key_values=cache, use_cache=True)
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    import numpy as np
+    import torch
+
+    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def _choose(logits: Tensor, how: Decoding, generators: list[torch.Generator]) -> list[int]:
+    import torch
+
+    if how.temperature == 0:
+        return logits.argmax(dim=-1).tolist()  # type: ignore[no-any-return]
+    chances = (logits.float().cpu() / how.temperature).softmax(dim=-1)
+    if how.top_p < 1:
+        ordered, tokens = chances.sort(dim=-1, descending=True)
+        ordered[ordered.cumsum(dim=-1) - ordered >= how.top_p] = 0
+        chances = torch.zeros_like(chances).scatter(-1, tokens, ordered)
+    return [
+        int(torch.multinomial(row, 1, generator=generator)) for row, generator in zip(chances, generators, strict=True)
+    ]
+
+
+def _completion(model: Model, tokens: list[int], how: Decoding, *, prompt_tokens: int) -> Completion | None:
+    """The completion if `tokens` ends here, else None."""
+    ids = tuple(tokens)
+    if ids[-1] in model.eos_token_ids:
+        text = model.tokenizer.decode(ids[:-1], skip_special_tokens=True)
+        return Completion(text=text, tokens=ids, ended="eos", prompt_tokens=prompt_tokens)
+    if how.stop:
+        text = model.tokenizer.decode(ids, skip_special_tokens=True)
+        places = [at for stop in how.stop if (at := text.find(stop)) >= 0]
+        if places:
+            return Completion(text=text[: min(places)], tokens=ids, ended="stop", prompt_tokens=prompt_tokens)
+    if len(ids) >= how.max_new_tokens:
+        text = model.tokenizer.decode(ids, skip_special_tokens=True)
+        return Completion(text=text, tokens=ids, ended="length", prompt_tokens=prompt_tokens)
+    return None

@@ -1,0 +1,44 @@
+"""Trials: one setting to be tried, by names only, with an id that is stable over runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value: object) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One setting of a sweep on one part of the data.
+
+    `arm` is what is compared (unsteered, steered, a control, or grid for cells that are chosen from), `train` and
+    `test` name the folds: "train" says on which programs the vector was built. `layer` is -1 without steering.
+    """
+
+    arm: str
+    readout: str
+    template: str
+    train: str
+    test: str
+    method: str = ""
+    layer: int = -1
+    coefficient: float = 0.0
+    operation: str = "add"
+    positions: str = "from_last_prompt_token"
+    dose: str = "residual_norm"
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """Hash of the canonical JSON of all names."""
+        return digest(asdict(self))

@@ -1,0 +1,121 @@
+"""Real code for training: the standard library, permissively licensed installed packages, both sides of SVEN's training split."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import random
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Installed packages that are read, with their licence as declared by the package. Only names in this table are read.
+PACKAGES: dict[str, str] = {
+    "attr": "MIT",
+    "click": "BSD-3-Clause",
+    "jinja2": "BSD-3-Clause",
+    "joblib": "BSD-3-Clause",
+    "networkx": "BSD-3-Clause",
+    "packaging": "Apache-2.0 OR BSD-2-Clause",
+    "pygments": "BSD-2-Clause",
+    "pyparsing": "MIT",
+    "rich": "MIT",
+    "sympy": "BSD-3-Clause",
+    "httpx": "BSD-3-Clause",
+    "markdown_it": "MIT",
+    "nltk": "Apache-2.0",
+    "hypothesis": "MPL-2.0",  # not read: kept to say so
+}
+READ_LICENCES = ("MIT", "BSD", "Apache", "PSF")
+STANDARD_LIBRARY_SKIPPED = ("test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "pydoc_data", "encodings")
+LARGEST_FILE = 120_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file that was read: where it came from, without a path of this machine."""
+
+    origin: str
+    licence: str
+    name: str
+    version: str
+    sha256: str
+
+
+def _python_files(root: Path, skipped: tuple[str, ...]) -> Iterator[Path]:
+    for path in sorted(root.rglob("*.py")):
+        if not any(part in skipped for part in path.relative_to(root).parts) and path.stat().st_size <= LARGEST_FILE:
+            yield path
+
+
+def _version(package: str) -> str:
+    names = importlib.metadata.packages_distributions().get(package)
+    return importlib.metadata.version(names[0]) if names else ""
+
+
+def python_texts() -> Iterator[tuple[Source, str]]:
+    """Every readable file of the standard library and of the packages in PACKAGES, in a fixed order."""
+    import platform
+
+    standard = Path(sysconfig.get_paths()["stdlib"])
+    roots = [("python", "PSF-2.0", platform.python_version(), standard, STANDARD_LIBRARY_SKIPPED)]
+    site = Path(sysconfig.get_paths()["purelib"])
+    for package, licence in PACKAGES.items():
+        if licence.startswith(READ_LICENCES) and (site / package).is_dir():
+            roots.append((package, licence, _version(package), site / package, ("tests", "test", "testing", "__pycache__")))
+    for origin, licence, version, root, skipped in roots:
+        for path in _python_files(root, skipped):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                continue
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            yield Source(origin=origin, licence=licence, name=str(path.relative_to(root)), version=version, sha256=digest), text
+
+
+def sven_texts(train_folder: Path) -> Iterator[tuple[Source, str]]:
+    """Both sides of every function of SVEN's training split. `train_folder` must be named `train`, never `val`."""
+    if train_folder.name != "train":
+        raise ValueError(f"{train_folder.name!r} is not SVEN's training split: give the folder named 'train'.")
+    for path in sorted(train_folder.glob("*.jsonl")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").strip("\n").split("\n")):
+            row = json.loads(line)
+            for side in ("func_src_before", "func_src_after"):
+                text = row[side]
+                digest = hashlib.sha256(text.encode()).hexdigest()
+                yield Source(origin="sven-train", licence="MIT", name=f"{path.name}:{number}:{side}", version="", sha256=digest), text
+
+
+def write_corpus(folder: Path, sven_train: Path | None) -> list[str]:
+    """Write the texts (one JSON string a line) and `sources.jsonl`; return the texts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts: list[str] = []
+    seen: set[str] = set()
+    found = list(python_texts()) + (list(sven_texts(sven_train)) if sven_train else [])
+    with (folder / "sources.jsonl").open("w", encoding="utf-8") as sources, (folder / "texts.jsonl").open("w", encoding="utf-8") as out:
+        for source, text in found:
+            if source.sha256 in seen:
+                continue
+            seen.add(source.sha256)
+            sources.write(json.dumps(source.__dict__) + "\n")
+            out.write(json.dumps(text) + "\n")
+            texts.append(text)
+    return texts
+
+
+def chunks(text: str, random_source: random.Random, characters: int) -> Iterator[str]:
+    """Whole-line pieces of about `characters` characters; the first starts at a random line near the top."""
+    lines = text.splitlines(keepends=True)
+    start = random_source.randrange(0, min(4, len(lines)) or 1) if lines else 0
+    piece: list[str] = []
+    size = 0
+    for line in lines[start:]:
+        piece.append(line)
+        size += len(line)
+        if size >= characters:
+            yield "".join(piece)
+            piece, size = [], 0
+    if size > 200:
+        yield "".join(piece)
