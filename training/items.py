@@ -216,7 +216,13 @@ KINDS = ("detect", "absent", "compare", "program", "exercise", "real")
 
 
 def draw_sample(family: Family, random_source: random.Random) -> Sample:
-    return family.make(random_source)
+    """A sample of the family; a draw that ran out of names is repeated."""
+    for _ in range(20):
+        try:
+            return family.make(random_source)
+        except IndexError:
+            continue
+    raise RuntimeError(f"{family.cwe} {family.name} gave no sample in 20 draws.")
 
 
 def shard_texts(families: Iterable[Family], corpus: Sequence[str], random_source: random.Random, pairs: int, longest: int) -> list[Text]:

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ContrastPair": "contrast",
     "Program": "contrast",
-    "Decoding": "generate",
+    "Decoding": "generation",
     "Estimate": "statistics",
     "Intervention": "interventions",
     "METHODS": "directions",
@@ -18,14 +18,14 @@ _HOMES = {
     "SteeringVector": "vectors",
     "answer_log_likelihoods": "readout",
     "build_vector": "directions",
-    "capture": "capture",
-    "generate": "generate",
+    "capture": "capturing",
+    "generate": "generation",
     "load_model": "models",
     "load_source": "sources",
     "load_vector": "formats.safetensors_file",
     "save_vector": "formats.safetensors_file",
-    "steer": "steer",
-    "steer_rows": "steer",
+    "steer": "steering",
+    "steer_rows": "steering",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of names, made from the table

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import torch
 
 from steerlab.hooks import output_bytes
 from steerlab.models import Model
-
-if TYPE_CHECKING:
-    import torch
 
 Result = TypeVar("Result")
 Progress = Callable[[int], None]
@@ -26,7 +25,6 @@ CPU_TOKENS_PER_BATCH = 8192
 @lru_cache(maxsize=8)
 def bytes_per_token(model_sha: str, network: torch.nn.Module) -> tuple[int, int]:
     """Measured on a forward of 16 tokens: bytes that stay (KV cache) and that pass (one layer's outputs), per token."""
-    import torch
 
     layers = max((m for m in network.modules() if isinstance(m, torch.nn.ModuleList)), key=_parameters)
     embedding = network.get_input_embeddings()  # type: ignore[operator]
@@ -42,7 +40,6 @@ def _parameters(module: torch.nn.Module) -> int:
 
 
 def _tensors(cache: object) -> list[torch.Tensor]:
-    import torch
 
     parts = [part for layer in getattr(cache, "layers", []) for part in vars(layer).values()]
     return [part for part in parts if isinstance(part, torch.Tensor)]
@@ -58,7 +55,6 @@ def row_bytes(model: Model, n_tokens: int) -> int:
 def free_bytes(model: Model) -> int:
     """Bytes of memory that are free where the model runs."""
     import psutil
-    import torch
 
     if model.device.type == "cuda":
         return int(torch.cuda.mem_get_info(model.device)[0])
@@ -112,7 +108,6 @@ def run_batched(
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    import torch
 
     said = str(error).lower()
     return (
@@ -123,7 +118,6 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _release() -> None:
-    import torch
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

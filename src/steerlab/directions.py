@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from steerlab.capture import capture
+from steerlab.batches import Progress
+from steerlab.capturing import capture
 from steerlab.contrast import ContrastPair
 from steerlab.errors import DataError, OptionError, ZeroDirectionError, nearest
 from steerlab.models import Model
 from steerlab.trials import digest
 from steerlab.vectors import MINIMAL_NORM, Direction, Recipe, SteeringVector
-
-if TYPE_CHECKING:
-    from steerlab.batches import Progress
 
 Side = Float[np.ndarray, "pair d_model"]
 
@@ -61,7 +58,7 @@ def whitened_mean_difference(positive: Side, negative: Side, *, seed: int) -> Di
 def random_control(positive: Side, negative: Side, *, seed: int) -> Direction:
     """A control: a Gaussian direction with the norm of the mean difference."""
     drawn = np.random.default_rng(seed).normal(size=positive.shape[1])
-    return _with_norm(drawn, np.linalg.norm(mean_difference(positive, negative, seed=seed)))
+    return _with_norm(drawn, _norm(mean_difference(positive, negative, seed=seed)))
 
 
 def shuffled_labels(positive: Side, negative: Side, *, seed: int) -> Direction:
@@ -69,7 +66,7 @@ def shuffled_labels(positive: Side, negative: Side, *, seed: int) -> Direction:
     signs = np.resize([1.0, -1.0], len(positive))
     np.random.default_rng(seed).shuffle(signs)
     mixed = ((positive - negative) * signs[:, None]).mean(axis=0)
-    return _with_norm(mixed, np.linalg.norm(mean_difference(positive, negative, seed=seed)))
+    return _with_norm(mixed, _norm(mean_difference(positive, negative, seed=seed)))
 
 
 METHODS: Mapping[str, Callable[..., Direction]] = {
@@ -82,16 +79,20 @@ METHODS: Mapping[str, Callable[..., Direction]] = {
 }
 
 
-def _with_norm(direction: Direction, norm: float | np.floating) -> Direction:
-    own = np.linalg.norm(direction)
-    return direction * (norm / own) if own > MINIMAL_NORM * 1e-3 else direction * 0.0  # type: ignore[no-any-return]
+def _norm(direction: Direction) -> float:
+    return float(np.linalg.norm(direction))
+
+
+def _with_norm(direction: Direction, norm: float) -> Direction:
+    own = _norm(direction)
+    return direction * (norm / own) if own > MINIMAL_NORM * 1e-3 else direction * 0.0
 
 
 def _oriented(direction: Direction, positive: Side, negative: Side) -> Direction:
     """`direction` with the sign and the norm of the mean difference, so that all methods share a coefficient."""
     reference = mean_difference(positive, negative, seed=0)
     sign = 1.0 if float(direction @ reference) >= 0 else -1.0
-    return _with_norm(direction * sign, np.linalg.norm(reference))
+    return _with_norm(direction * sign, _norm(reference))
 
 
 def find_direction(method: str, positive: Side, negative: Side, *, seed: int) -> Direction:
@@ -152,9 +153,7 @@ def build_vector(
     heads = [pair.prompt for pair in pairs] if recipe.positions == "completion" else None
     sides = []
     for texts in ([p.prompt + p.positive for p in pairs], [p.prompt + p.negative for p in pairs]):
-        seen = capture(
-            model, texts, layers=recipe.layers, positions=recipe.positions, prompts=heads, progress=progress
-        )
+        seen = capture(model, texts, layers=recipe.layers, positions=recipe.positions, prompts=heads, progress=progress)
         sides.append({layer: residual.numpy() for layer, residual in seen.items()})
     sha = digest([[p.id, p.prompt, p.positive, p.negative] for p in pairs])
     return vector_from_residuals(model, sides[0], sides[1], recipe=replace(recipe, pairs_sha256=sha))

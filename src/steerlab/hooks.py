@@ -10,19 +10,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from steerlab.errors import InterventionError
 from steerlab.positions import PositionTracker
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from torch.utils.hooks import RemovableHandle
-
-    Edit = Callable[[Tensor], Tensor]
-    Reader = Callable[[Tensor], None]
-    Keep = Callable[[Tensor], None]
+Edit = Callable[[Tensor], Tensor]
+Reader = Callable[[Tensor], None]
+Keep = Callable[[Tensor], None]
 
 
 class Stream:
@@ -176,7 +175,6 @@ def hook_count(network: nn.Module) -> int:
 @contextmanager
 def output_bytes(module: nn.Module) -> Iterator[list[int]]:
     """Collect the bytes of every tensor that a submodule of `module` gives while the block runs."""
-    import torch
 
     sizes: list[int] = []
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from jaxtyping import Float
+from torch import Tensor
 
 from steerlab.errors import InterventionError, ZeroDirectionError, nearest
 from steerlab.positions import Positions, check_positions
 from steerlab.vectors import MINIMAL_NORM, SteeringVector
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Dose = Literal["absolute", "residual_norm"]
 DOSES = ("absolute", "residual_norm")

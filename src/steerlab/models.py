@@ -8,16 +8,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from steerlab.embedded import MODEL_NAME, model_directory
 from steerlab.errors import LayerError, ModelError, PromptError, SteerlabError, nearest
 from steerlab.hooks import attached
 from steerlab.vectors import ModelFingerprint
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -81,7 +80,6 @@ def load_model(
     cuda, cuda:1, ... or "spread" (accelerate's device_map="auto" over all devices).
     Raises: ModelError when it is missing, half written, not a causal LM, or of a layout that is not understood.
     """
-    import torch
 
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} does not exist. {nearest(dtype, DTYPES)}")
@@ -220,14 +218,11 @@ def _eos_ids(network: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def find_layers(
-    network: nn.Module, *, n_layers: int, model_type: str, name: str
-) -> tuple[str, tuple[nn.Module, ...]]:
+def find_layers(network: nn.Module, *, n_layers: int, model_type: str, name: str) -> tuple[str, tuple[nn.Module, ...]]:
     """The ModuleList of decoder layers: as long as the config says, all of one class, nearest to the root.
 
     Raises: ModelError that says what was looked for.
     """
-    from torch import nn
 
     if model_type in LAYER_PATHS:
         path = LAYER_PATHS[model_type]
@@ -250,7 +245,6 @@ def find_layers(
 
 
 def _fingerprint(network: nn.Module, *, name: str, config: Any, n_layers: int, d_model: int) -> ModelFingerprint:
-    import torch
 
     seen = hashlib.sha256(json.dumps([config.model_type, n_layers, d_model, int(config.vocab_size)]).encode())
     embedding = network.get_input_embeddings().weight  # type: ignore[operator]
@@ -271,7 +265,6 @@ def check_behaviour(model: Model) -> dict[str, str]:
     matches_hidden_states: the residual equals transformers' hidden_states[L+1]. edit_moves_logits: changing a
     layer's output changes the logits, at the first and the last layer. causal: a token does not see later ones.
     """
-    import torch
 
     tokens = torch.arange(1, 7, device=model.device)[None] % model.d_vocab
     seen: dict[int, list[Tensor]] = {layer: [] for layer in range(model.n_layers)}
@@ -322,7 +315,6 @@ def _check_shape(model: Model, seen: Mapping[int, Sequence[Tensor]], shape: tupl
 
 
 def _check_recorded(model: Model, tokens: Tensor, seen: Mapping[int, Sequence[Tensor]]) -> str:
-    import torch
 
     output = model.network(input_ids=tokens, use_cache=False, output_hidden_states=True)
     recorded = getattr(output, "hidden_states", None)
@@ -342,7 +334,6 @@ def _check_moves(model: Model, plain: Tensor, edited: Any) -> str:
 
 
 def _check_causal(plain: Tensor, changed: Tensor) -> str:
-    import torch
 
     same = torch.allclose(plain[:, :-1], changed[:, :-1], atol=1e-2, rtol=1e-2)
     return "ok" if same else "earlier positions see later tokens: this is not a causal LM"
@@ -379,7 +370,6 @@ def encode(model: Model, texts: Sequence[str], *, new_tokens: int = 0) -> list[l
 
 def left_padded(model: Model, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """A batch of token rows, padded on the left, with attention mask and (where accepted) position ids."""
-    import torch
 
     width = max(len(row) for row in rows)
     ids = [[model.pad_token_id] * (width - len(row)) + list(row) for row in rows]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
+import torch
 from jaxtyping import Bool, Int
+from torch import Tensor
 
 from steerlab.errors import InterventionError, nearest
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Positions = Literal["all", "prompt", "completion", "last_prompt_token", "from_last_prompt_token"]
 POSITIONS: tuple[str, ...] = get_args(Positions)
@@ -72,7 +71,6 @@ class PositionTracker:
 
     def enter_forward(self, *, mask: Tensor | None, past: int, shape: tuple[int, int], device: object) -> None:
         """Compute `index` for a forward of `shape` (batch, new tokens) after `past` cached columns."""
-        import torch
 
         batch, new = shape
         if mask is not None and mask.ndim != 2:  # a 4-D mask does not say which tokens are padding
@@ -102,7 +100,6 @@ class PositionTracker:
             )
 
     def _prefill_lengths(self, counted: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-        import torch
 
         if self._expected is None:
             return counted

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import PromptError
 from steerlab.hooks import last_logits_only, prompt_lengths
 from steerlab.models import Model, encode, left_padded
-from steerlab.steer import Rows, refuse_fixed_rows, steer_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from steerlab.steering import Rows, refuse_fixed_rows, steer_rows
 
 
 def answer_log_likelihoods(
@@ -32,7 +30,6 @@ def answer_log_likelihoods(
     answers of a batch are one token long, one forward per prompt reads them all.
     Raises: PromptError for an empty answer or a prompt that does not fit the context.
     """
-    import torch
 
     refuse_fixed_rows(model, "answer_log_likelihoods")
     heads = encode(model, prompts)
@@ -70,9 +67,13 @@ def _rows_of(model: Model, rows: Rows | None, batch: Sequence[int], lengths: lis
 
 
 def _single(
-    model: Model, heads: list[list[int]], tails: list[list[list[int]]], *, rows: Rows | None, progress: Progress | None
+    model: Model,
+    heads: list[list[int]],
+    tails: list[list[list[int]]],
+    *,
+    rows: Rows | None,
+    progress: Progress | None,
 ) -> list[Tensor]:
-    import torch
 
     def run(batch: list[int]) -> list[Tensor]:
         lengths = [len(heads[i]) for i in batch]
@@ -97,7 +98,6 @@ def _spelled(
     rows: Rows | None,
     progress: Progress | None,
 ) -> list[float]:
-    import torch
 
     texts = [heads[i] + tails[i][j] for i, j in flat]
     if model.context is not None and max(map(len, texts)) > model.context:

@@ -96,7 +96,9 @@ class SteeringVector:
 
     def unit(self) -> SteeringVector:
         """Every direction scaled to L2 norm 1."""
-        return self._map({layer: direction / self._norm_or_raise(layer) for layer, direction in self.directions.items()})
+        return self._map(
+            {layer: direction / self._norm_or_raise(layer) for layer, direction in self.directions.items()}
+        )
 
     def _norm_or_raise(self, layer: int) -> float:
         norm = self.norm(layer)

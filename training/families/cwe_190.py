@@ -21,62 +21,376 @@ Way = tuple[str, ...]
 Group = tuple[Sequence[Way], Sequence[Way]]
 """Ways to be wrong and ways to be right that fit the same skeleton."""
 
-STRUCTS = """parcel ledger sensor packet voxel ticket session frame chunk cell region tile marker sprite glyph
-account shelf channel route vertex sample option segment bucket layer track badge probe invoice widget""".split()
-VERBS = """load build make collect merge pack gather store read import prepare compose copy append stage expand
-create open take join fetch emit push decode accept handle process submit apply record""".split()
-NOUNS = """items batch table rows payload body image list group pool samples points names entries blocks pages
-cache index report feed trace queue history bundle archive message stream catalog matrix""".split()
-COUNTS = """count num nitems total_rows n cnt entries_n howmany quantity nelem rows nblocks amount want nrec slots
-units pieces volume members""".split()
-LENS = """len size alen nbytes left_len head_len part first_len body_len extra span width run_len seg_len chunk_len
-plen klen vlen rest tail_len prefix_len block_len""".split()
-SUMS = """total bytes need required sum all_bytes space room whole full_size alloc_size want_bytes acc joined
-footprint budget_used mem bulk combined final_size""".split()
-BUFS = """buf out dst mem_area result area copy_buf block store_ptr data_out target arr tbl dest fresh_buf obj base
-holder vec region_ptr""".split()
-SRCS = """src in data input from raw bytes_in text left origin wire msg packet_data source body_in head key first
-ptr blob""".split()
-FIELDS = """id flags kind color weight level state stamp score limit_f port tag age mode rank group_id price
-hits serial order_no depth""".split()
-INDEXES = "i j k pos idx at row ix cur slot t step w m x y z r c s".split()
-VALUES = """value fill seed init_val start def_val base_val key_id owner version code hint tone option_id priority
-delta amount_in ttl phase origin_id""".split()
-LIMITS = """MAX_BYTES LIMIT CAP_BYTES MAX_ALLOC BUF_LIMIT POOL_MAX MAX_SIZE AREA_MAX MEM_CAP QUOTA UPPER MAX_TOTAL
-SPACE_MAX HARD_LIMIT TOP MAX_MEM STORE_MAX ALLOC_CAP MAX_SPAN CEILING""".split()
-COUNTERS = """calls_seen last_state debug_mask trace_level mode_bits stat_word probe_state log_mask boot_flags
-audit_word seen_mask dbg_state event_bits last_event diag_word hook_state misc_flags run_state tick_mask
-phase_bits""".split()
-HELPERS = """is_ready clamp_level pick_mode to_upper_hex mix_bits parity_of is_blank swap_half low_nibble is_even
-first_bit fold_key min_of max_of same_sign is_digit_ch to_lower_ch half_of choose_lane flag_for""".split()
+STRUCTS = [
+    "parcel",
+    "ledger",
+    "sensor",
+    "packet",
+    "voxel",
+    "ticket",
+    "session",
+    "frame",
+    "chunk",
+    "cell",
+    "region",
+    "tile",
+    "marker",
+    "sprite",
+    "glyph",
+    "account",
+    "shelf",
+    "channel",
+    "route",
+    "vertex",
+    "sample",
+    "option",
+    "segment",
+    "bucket",
+    "layer",
+    "track",
+    "badge",
+    "probe",
+    "invoice",
+    "widget",
+]
+VERBS = [
+    "load",
+    "build",
+    "make",
+    "collect",
+    "merge",
+    "pack",
+    "gather",
+    "store",
+    "read",
+    "import",
+    "prepare",
+    "compose",
+    "copy",
+    "append",
+    "stage",
+    "expand",
+    "create",
+    "open",
+    "take",
+    "join",
+    "fetch",
+    "emit",
+    "push",
+    "decode",
+    "accept",
+    "handle",
+    "process",
+    "submit",
+    "apply",
+    "record",
+]
+NOUNS = [
+    "items",
+    "batch",
+    "table",
+    "rows",
+    "payload",
+    "body",
+    "image",
+    "list",
+    "group",
+    "pool",
+    "samples",
+    "points",
+    "names",
+    "entries",
+    "blocks",
+    "pages",
+    "cache",
+    "index",
+    "report",
+    "feed",
+    "trace",
+    "queue",
+    "history",
+    "bundle",
+    "archive",
+    "message",
+    "stream",
+    "catalog",
+    "matrix",
+]
+COUNTS = [
+    "count",
+    "num",
+    "nitems",
+    "total_rows",
+    "n",
+    "cnt",
+    "entries_n",
+    "howmany",
+    "quantity",
+    "nelem",
+    "rows",
+    "nblocks",
+    "amount",
+    "want",
+    "nrec",
+    "slots",
+    "units",
+    "pieces",
+    "volume",
+    "members",
+]
+LENS = [
+    "len",
+    "size",
+    "alen",
+    "nbytes",
+    "left_len",
+    "head_len",
+    "part",
+    "first_len",
+    "body_len",
+    "extra",
+    "span",
+    "width",
+    "run_len",
+    "seg_len",
+    "chunk_len",
+    "plen",
+    "klen",
+    "vlen",
+    "rest",
+    "tail_len",
+    "prefix_len",
+    "block_len",
+]
+SUMS = [
+    "total",
+    "bytes",
+    "need",
+    "required",
+    "sum",
+    "all_bytes",
+    "space",
+    "room",
+    "whole",
+    "full_size",
+    "alloc_size",
+    "want_bytes",
+    "acc",
+    "joined",
+    "footprint",
+    "budget_used",
+    "mem",
+    "bulk",
+    "combined",
+    "final_size",
+]
+BUFS = [
+    "buf",
+    "out",
+    "dst",
+    "mem_area",
+    "result",
+    "area",
+    "copy_buf",
+    "block",
+    "store_ptr",
+    "data_out",
+    "target",
+    "arr",
+    "tbl",
+    "dest",
+    "fresh_buf",
+    "obj",
+    "base",
+    "holder",
+    "vec",
+    "region_ptr",
+]
+SRCS = [
+    "src",
+    "in",
+    "data",
+    "input",
+    "from",
+    "raw",
+    "bytes_in",
+    "text",
+    "left",
+    "origin",
+    "wire",
+    "msg",
+    "packet_data",
+    "source",
+    "body_in",
+    "head",
+    "key",
+    "first",
+    "ptr",
+    "blob",
+]
+FIELDS = [
+    "id",
+    "flags",
+    "kind",
+    "color",
+    "weight",
+    "level",
+    "state",
+    "stamp",
+    "score",
+    "limit_f",
+    "port",
+    "tag",
+    "age",
+    "mode",
+    "rank",
+    "group_id",
+    "price",
+    "hits",
+    "serial",
+    "order_no",
+    "depth",
+]
+INDEXES = [
+    "i",
+    "j",
+    "k",
+    "pos",
+    "idx",
+    "at",
+    "row",
+    "ix",
+    "cur",
+    "slot",
+    "t",
+    "step",
+    "w",
+    "m",
+    "x",
+    "y",
+    "z",
+    "r",
+    "c",
+    "s",
+]
+VALUES = [
+    "value",
+    "fill",
+    "seed",
+    "init_val",
+    "start",
+    "def_val",
+    "base_val",
+    "key_id",
+    "owner",
+    "version",
+    "code",
+    "hint",
+    "tone",
+    "option_id",
+    "priority",
+    "delta",
+    "amount_in",
+    "ttl",
+    "phase",
+    "origin_id",
+]
+LIMITS = [
+    "MAX_BYTES",
+    "LIMIT",
+    "CAP_BYTES",
+    "MAX_ALLOC",
+    "BUF_LIMIT",
+    "POOL_MAX",
+    "MAX_SIZE",
+    "AREA_MAX",
+    "MEM_CAP",
+    "QUOTA",
+    "UPPER",
+    "MAX_TOTAL",
+    "SPACE_MAX",
+    "HARD_LIMIT",
+    "TOP",
+    "MAX_MEM",
+    "STORE_MAX",
+    "ALLOC_CAP",
+    "MAX_SPAN",
+    "CEILING",
+]
+COUNTERS = [
+    "calls_seen",
+    "last_state",
+    "debug_mask",
+    "trace_level",
+    "mode_bits",
+    "stat_word",
+    "probe_state",
+    "log_mask",
+    "boot_flags",
+    "audit_word",
+    "seen_mask",
+    "dbg_state",
+    "event_bits",
+    "last_event",
+    "diag_word",
+    "hook_state",
+    "misc_flags",
+    "run_state",
+    "tick_mask",
+    "phase_bits",
+]
+HELPERS = [
+    "is_ready",
+    "clamp_level",
+    "pick_mode",
+    "to_upper_hex",
+    "mix_bits",
+    "parity_of",
+    "is_blank",
+    "swap_half",
+    "low_nibble",
+    "is_even",
+    "first_bit",
+    "fold_key",
+    "min_of",
+    "max_of",
+    "same_sign",
+    "is_digit_ch",
+    "to_lower_ch",
+    "half_of",
+    "choose_lane",
+    "flag_for",
+]
 
-COMMENTS = """sizes come from the file header
-the caller has validated the sizes
-checked: cannot overflow
-values are read from the network
-limit agreed with the protocol team
-see the format description, section 4
-safe on all supported platforms
-make sure that everything fits
-TODO: review the arithmetic
-reject requests that are too large
-no check needed here
-32-bit arithmetic is enough
-overflow is handled
-copy the parts one after the other
-this runs on every request
-keep in step with the reader
-the numbers are untrusted
-guard against wraparound
-small inputs only
-kept simple on purpose""".split("\n")
+COMMENTS = [
+    "sizes come from the file header",
+    "the caller has validated the sizes",
+    "checked: cannot overflow",
+    "values are read from the network",
+    "limit agreed with the protocol team",
+    "see the format description, section 4",
+    "safe on all supported platforms",
+    "make sure that everything fits",
+    "TODO: review the arithmetic",
+    "reject requests that are too large",
+    "no check needed here",
+    "32-bit arithmetic is enough",
+    "overflow is handled",
+    "copy the parts one after the other",
+    "this runs on every request",
+    "keep in step with the reader",
+    "the numbers are untrusted",
+    "guard against wraparound",
+    "small inputs only",
+    "kept simple on purpose",
+]
 
 HELPER_BODIES = (
     "static int $hp(unsigned $hv) {\n    return ($hv & 1u) == 0;\n}",
     "static unsigned $hp(unsigned $hv) {\n    return $hv ^ ($hv >> 3);\n}",
     "static int $hp(int $hv, int $hw) {\n    return $hv < $hw ? $hv : $hw;\n}",
     "static int $hp(int $hv) {\n    return $hv >= '0' && $hv <= '9';\n}",
-    "static const char *$hp(int $hv) {\n    return $hv ? \"on\" : \"off\";\n}",
+    'static const char *$hp(int $hv) {\n    return $hv ? "on" : "off";\n}',
 )
 
 
@@ -177,12 +491,18 @@ def draw(
     headers: str,
     skeleton: str,
     groups: Sequence[Group],
+    *,
     comments: Sequence[str] = COMMENTS,
 ) -> Sample:
     """Choose a way to be wrong and one to be right, and write the program both ways."""
     taken = Names(rng)
     taken.used.update(names.values())
-    extra = {"ctr": taken.one(COUNTERS), "hp": taken.one(HELPERS), "hv": taken.one(["u", "q", "g"]), "hw": "hw"}
+    extra = {
+        "ctr": taken.one(COUNTERS),
+        "hp": taken.one(HELPERS),
+        "hv": taken.one(["u", "q", "g"]),
+        "hw": "hw",
+    }
     bads, goods = rng.choice(list(groups))
     bad, good = rng.choice(list(bads)), rng.choice(list(goods))
     pads, counter = pads_for(rng, skeleton.count("@s"), comments)
@@ -190,8 +510,9 @@ def draw(
     rng.shuffle(includes)
     top = [f"#include <{name}.h>" for name in includes] + [""]
     top += ["static unsigned $ctr;"] if counter else []
-    top += [*rng.choice(HELPER_BODIES).split("\n"), ""] if rng.random() < 0.2 else []
-    tight = rng.random() < 0.5 or len(skeleton.split("\n")) > 27
+    short = len(skeleton.split("\n")) < 27
+    top += [*rng.choice(HELPER_BODIES).split("\n"), ""] if short and rng.random() < 0.25 else []
+    tight = rng.random() < 0.5 or len(skeleton.split("\n")) > 24
     unit = rng.choice(["    ", "    ", "  ", "\t"])
     join_ifs, low_brace = rng.random() < 0.3, rng.random() < 0.25
 
@@ -204,7 +525,12 @@ def draw(
     (vulnerable, flaw), (patched, fix) = program(bad), program(good)
     reasons = [Template(way[-1]).substitute(names | extra) for way in (bad, good)]
     return Sample(
-        vulnerable=vulnerable, patched=patched, flaw=flaw, fix=fix, reason=reasons[0], reason_patched=reasons[1]
+        vulnerable=vulnerable,
+        patched=patched,
+        flaw=flaw,
+        fix=fix,
+        reason=reasons[0],
+        reason_patched=reasons[1],
     )
 
 
@@ -239,7 +565,7 @@ def vocabulary(rng: random.Random) -> dict[str, str]:
 
 
 def alloc_product(rng: random.Random) -> Sample:
-    """Wrong: the limit is applied to the wrapped product or another variable; right: to the count by division."""
+    """Wrong: the limit is on the wrapped product or another variable; right: on the count."""
     names = vocabulary(rng)
     names["S"] = rng.choice([names["K"] + "u", f"(uint32_t)sizeof(struct {names['T']})"])
     calc = "uint32_t $tot = $n * $S;"
@@ -322,14 +648,29 @@ def offset_window(rng: random.Random) -> Sample:
     bads = [
         (f"if ($a + $b > {size}){MARK}{out}", f"$a + $b wraps, so the check against {size} passes"),
         (f"if ($b > {size} || $b > {size} - $a){MARK}{out}", f"$a is not checked, so {size} - $a wraps"),
-        (f"if ($b > {size}){out}if ($a + $b > {size}){MARK}{out}", "$b is limited but a huge $a makes $a + $b wrap"),
-        (f"if ($a > {size} || $a + $b > {size}){MARK}{out}", "$a is limited but a huge $b makes $a + $b wrap"),
+        (
+            f"if ($b > {size}){out}if ($a + $b > {size}){MARK}{out}",
+            "$b is limited but a huge $a makes $a + $b wrap",
+        ),
+        (
+            f"if ($a > {size} || $a + $b > {size}){MARK}{out}",
+            "$a is limited but a huge $b makes $a + $b wrap",
+        ),
         (f"if ((uint64_t)($a + $b) > {size}){MARK}{out}", "$a + $b wraps in 32 bits before the cast"),
     ]
     goods = [
-        (f"if ($a > {size} || $b > {size} - $a){MARK}{out}", f"$b is compared with {size} - $a, no sum can wrap"),
-        (f"if ($b > {size}){out}if ($a > {size} - $b){MARK}{out}", f"$b is limited, then {size} - $b cannot wrap"),
-        (f"if ($b > {size} - $a){out}if ($a > {size}){MARK}{out}", f"an $a above {size} is rejected in the end"),
+        (
+            f"if ($a > {size} || $b > {size} - $a){MARK}{out}",
+            f"$b is compared with {size} - $a, no sum can wrap",
+        ),
+        (
+            f"if ($b > {size}){out}if ($a > {size} - $b){MARK}{out}",
+            f"$b is limited, then {size} - $b cannot wrap",
+        ),
+        (
+            f"if ($b > {size} - $a){out}if ($a > {size}){MARK}{out}",
+            f"an $a above {size} is rejected in the end",
+        ),
         (f"if ((uint64_t)$a + $b > {size}){MARK}{out}", "the sum is made in 64 bits, so $a + $b cannot wrap"),
     ]
     skeleton = """
@@ -357,11 +698,19 @@ def narrow_total(rng: random.Random) -> Sample:
     tally = "\nuint16_t $tot2 = $a ^ $b;"
     types: Group = (
         [(f"uint16_t $tot = {total};{MARK}\nsize_t $tot2 = $a ^ $b;", "$tot has 16 bits, so $a + $b wraps")],
-        [(f"size_t $tot = {total};{MARK}\nuint16_t $tot2 = $a ^ $b;", "$tot is a size_t and holds any $a + $b")],
+        [
+            (
+                f"size_t $tot = {total};{MARK}\nuint16_t $tot2 = $a ^ $b;",
+                "$tot is a size_t and holds any $a + $b",
+            )
+        ],
     )
     casts: Group = (
         [
-            (f"size_t $tot = (uint16_t)($H + $a + $b);{MARK}{tally}", "the cast cuts $H + $a + $b to 16 bits"),
+            (
+                f"size_t $tot = (uint16_t)($H + $a + $b);{MARK}{tally}",
+                "the cast cuts $H + $a + $b to 16 bits",
+            ),
             (f"size_t $tot = (uint16_t)($a + $b) + $H;{MARK}{tally}", "the cast cuts $a + $b to 16 bits"),
         ],
         [
@@ -373,8 +722,18 @@ def narrow_total(rng: random.Random) -> Sample:
     narrow = f"uint16_t $tot = {total};\n"
     other = "\nuint16_t $tot2 = $a ^ $b;"
     checks: Group = (
-        [(f"{narrow}if ($tot + 1 > 65535){MARK}{stop}{other}", f"$tot has wrapped before it is tested: {total}")],
-        [(f"if ({total} > 65535){MARK}{stop}{narrow}{other}", "the int sum is tested before it goes into $tot")],
+        [
+            (
+                f"{narrow}if ($tot + 1 > 65535){MARK}{stop}{other}",
+                f"$tot has wrapped before it is tested: {total}",
+            )
+        ],
+        [
+            (
+                f"if ({total} > 65535){MARK}{stop}{narrow}{other}",
+                "the int sum is tested before it goes into $tot",
+            )
+        ],
     )
     skeleton = """
 uint8_t *$fn(const uint8_t *$p, uint16_t $a, const uint8_t *$q, uint16_t $b) {
@@ -394,7 +753,7 @@ uint8_t *$fn(const uint8_t *$p, uint16_t $a, const uint8_t *$q, uint16_t $b) {
 
 
 def negate_minimum(rng: random.Random) -> Sample:
-    """Wrong: a signed value is negated although it may be the minimum; right: negated as unsigned or excluded."""
+    """Wrong: a value that may be the minimum is negated; right: as unsigned, or excluded."""
     names = vocabulary(rng)
     plain = "$tot = (uint32_t)(-$v);"
     places: Group = (
@@ -409,12 +768,28 @@ def negate_minimum(rng: random.Random) -> Sample:
     )
     guards: Group = (
         [
-            (f"if ($v == -INT32_MAX){MARK}\n    $v = INT32_MIN;", plain, "$v may be INT32_MIN and -$v overflows"),
-            (f"if ($v == INT32_MAX){MARK}\n    return INT32_MIN;", plain, "$v may be INT32_MIN and -$v overflows"),
+            (
+                f"if ($v == -INT32_MAX){MARK}\n    $v = INT32_MIN;",
+                plain,
+                "$v may be INT32_MIN and -$v overflows",
+            ),
+            (
+                f"if ($v == INT32_MAX){MARK}\n    return INT32_MIN;",
+                plain,
+                "$v may be INT32_MIN and -$v overflows",
+            ),
         ],
         [
-            (f"if ($v == INT32_MIN){MARK}\n    $v = -INT32_MAX;", plain, "$v is never INT32_MIN, so -$v is fine"),
-            (f"if ($v == INT32_MIN){MARK}\n    return INT32_MAX;", plain, "INT32_MIN is excluded, so -$v is fine"),
+            (
+                f"if ($v == INT32_MIN){MARK}\n    $v = -INT32_MAX;",
+                plain,
+                "$v is never INT32_MIN, so -$v is fine",
+            ),
+            (
+                f"if ($v == INT32_MIN){MARK}\n    return INT32_MAX;",
+                plain,
+                "INT32_MIN is excluded, so -$v is fine",
+            ),
         ],
     )
     skeleton = """
@@ -441,20 +816,29 @@ int32_t $fn(struct $T *$p, int32_t $v) {
 
 
 def shift_blocks(rng: random.Random) -> Sample:
-    """Wrong: a 32-bit left shift loses bits before the check; right: the limit is shifted down or 64 bits used."""
+    """Wrong: a 32-bit left shift loses bits before the check; right: limit shifted down, or 64 bits."""
     names = vocabulary(rng)
     calc = "uint32_t $tot = $n << $a;"
     stop = "\n    return NULL;"
     bads = [
         (f"{calc}\nif ($tot > $M){MARK}{stop}", "$n << $a loses its high bits before $tot is compared"),
         (f"if ((uint64_t)($n << $a) > $M){MARK}{stop}\n{calc}", "$n << $a is a 32-bit shift inside the cast"),
-        (f"{calc}\nif ($tot >> $a << $a != $tot){MARK}{stop}", "$tot is tested against itself, not against $n"),
+        (
+            f"{calc}\nif ($tot >> $a << $a != $tot){MARK}{stop}",
+            "$tot is tested against itself, not against $n",
+        ),
         (f"if ($v > $M >> $a){MARK}{stop}\n{calc}", "the guard is on $v, so $n << $a may overflow"),
     ]
     goods = [
         (f"if ($n > $M >> $a){MARK}{stop}\n{calc}", "$n is limited to $M >> $a before the shift"),
-        (f"if ((uint64_t)$n << $a > $M){MARK}{stop}\n{calc}", "the shift is done in 64 bits before the compare"),
-        (f"{calc}\nif ($tot >> $a != $n){MARK}{stop}", "shifting $tot back shows whether bits of $n were lost"),
+        (
+            f"if ((uint64_t)$n << $a > $M){MARK}{stop}\n{calc}",
+            "the shift is done in 64 bits before the compare",
+        ),
+        (
+            f"{calc}\nif ($tot >> $a != $n){MARK}{stop}",
+            "shifting $tot back shows whether bits of $n were lost",
+        ),
     ]
     skeleton = """
 #define $M $L
@@ -477,16 +861,26 @@ uint8_t *$fn(uint32_t $n, uint32_t $v, unsigned $a) {
 
 
 def small_counter(rng: random.Random) -> Sample:
-    """Wrong: the loop counter has fewer bits than its bound; right: the narrow type is on another variable."""
+    """Wrong: the loop counter has fewer bits than its bound; right: another variable is narrow."""
     names = vocabulary(rng)
     narrow, wide = rng.choice([("uint8_t", "uint16_t"), ("uint8_t", "uint32_t"), ("uint16_t", "uint32_t")])
     names |= {"small": narrow, "wide": wide}
     swapped: Group = (
         [(f"$small $i = 0;{MARK}\n$wide $tot = 0;", "$i is a $small and wraps before it reaches $n")],
-        [(f"$wide $i = 0;{MARK}\n$small $tot = 0;", "$i is a $wide like $n, only the check value $tot is small")],
+        [
+            (
+                f"$wide $i = 0;{MARK}\n$small $tot = 0;",
+                "$i is a $wide like $n, only the check value $tot is small",
+            )
+        ],
     )
     late: Group = (
-        [(f"$wide $tot = 0;\n$small $i = ($small)$tot;{MARK}", "$i is a $small and wraps before it reaches $n")],
+        [
+            (
+                f"$wide $tot = 0;\n$small $i = ($small)$tot;{MARK}",
+                "$i is a $small and wraps before it reaches $n",
+            )
+        ],
         [(f"$small $tot = 0;\n$wide $i = ($wide)$tot;{MARK}", "$i is a $wide like $n and can reach it")],
     )
     body = rng.choice(
@@ -521,8 +915,14 @@ def builtin_result(rng: random.Random) -> Sample:
     mul, add = "__builtin_mul_overflow($n, $v, &$tot)", "__builtin_add_overflow($tot, $a, &$tot)"
     stop = "\n    return NULL;"
     bads = [
-        (f"if ({mul} && {add}){MARK}{stop}", "both must overflow before it refuses, so $n * $v alone may wrap"),
-        (f"bool $b = {mul};\n$b = {add};{MARK}\nif ($b){stop}", "$b is overwritten, the wrap of $n * $v is lost"),
+        (
+            f"if ({mul} && {add}){MARK}{stop}",
+            "both must overflow before it refuses, so $n * $v alone may wrap",
+        ),
+        (
+            f"bool $b = {mul};\n$b = {add};{MARK}\nif ($b){stop}",
+            "$b is overwritten, the wrap of $n * $v is lost",
+        ),
         (f"bool $b = !{mul} || !{add};{MARK}\nif (!$b){stop}", "$b is true although $n * $v wrapped"),
         (f"(void){mul};{MARK}\nif ({add}){stop}", "the report on $n * $v is thrown away"),
         (f"if ({add}){stop}\n{mul};{MARK}", "the report on $n * $v is ignored"),
@@ -551,7 +951,7 @@ void *$fn(size_t $n, size_t $v, size_t $a) {
 
 
 def calloc_or_malloc(rng: random.Random) -> Sample:
-    """Wrong: the untrusted count is multiplied by hand; right: calloc multiplies it, the constant is by hand."""
+    """Wrong: the untrusted count is multiplied by hand; right: calloc multiplies it."""
     names = vocabulary(rng)
     size = "sizeof(struct $T)"
     first = rng.random() < 0.5
@@ -561,13 +961,28 @@ def calloc_or_malloc(rng: random.Random) -> Sample:
         return "\n".join([fixed, open_] if first else [open_, fixed])
 
     bads = [
-        (both(f"$buf2 = calloc($C, {size});", f"$buf = malloc($n * {size});{MARK}"), "$n * sizeof wraps in malloc"),
-        (both(f"$buf2 = calloc({size}, $C);", f"$buf = malloc({size} * $n);{MARK}"), "$n * sizeof wraps in malloc"),
-        (both(f"$buf2 = malloc({size} * $C);", f"$buf = calloc(1, $n * {size});{MARK}"), "$n * sizeof wraps by hand"),
+        (
+            both(f"$buf2 = calloc($C, {size});", f"$buf = malloc($n * {size});{MARK}"),
+            "$n * sizeof wraps in malloc",
+        ),
+        (
+            both(f"$buf2 = calloc({size}, $C);", f"$buf = malloc({size} * $n);{MARK}"),
+            "$n * sizeof wraps in malloc",
+        ),
+        (
+            both(f"$buf2 = malloc({size} * $C);", f"$buf = calloc(1, $n * {size});{MARK}"),
+            "$n * sizeof wraps by hand",
+        ),
     ]
     goods = [
-        (both(f"$buf2 = malloc($C * {size});", f"$buf = calloc($n, {size});{MARK}"), "calloc checks $n * sizeof"),
-        (both(f"$buf2 = malloc({size} * $C);", f"$buf = calloc({size}, $n);{MARK}"), "calloc checks $n * sizeof"),
+        (
+            both(f"$buf2 = malloc($C * {size});", f"$buf = calloc($n, {size});{MARK}"),
+            "calloc checks $n * sizeof",
+        ),
+        (
+            both(f"$buf2 = malloc({size} * $C);", f"$buf = calloc({size}, $n);{MARK}"),
+            "calloc checks $n * sizeof",
+        ),
         (
             both(f"$buf2 = calloc(1, $C * {size});", f"$buf = reallocarray(NULL, $n, {size});{MARK}"),
             "reallocarray checks $n * sizeof",
@@ -601,7 +1016,7 @@ int $fn(struct $T **$q, struct $T **$p, size_t $n) {
 
 
 def running_total(rng: random.Random) -> Sample:
-    """Wrong: the running sum is tested after the addition or wide only in name; right: before, or in 64 bits."""
+    """Wrong: the running sum is tested after the addition or wide only in name; right: before, or 64 bits."""
     names = vocabulary(rng)
     step = "$tot += $p[$i];"
     stop = "\n    return NULL;"
@@ -609,7 +1024,12 @@ def running_total(rng: random.Random) -> Sample:
     bads = [
         (head, f"{step}\nif ($tot > $M){MARK}{stop}", "", "$tot += $p[$i] wraps before $tot is compared"),
         (head, f"if ($tot > $M - $p[$i]){MARK}{stop}\n{step}", "", "$M - $p[$i] wraps for a large $p[$i]"),
-        (head, f"if ($p[$i] > $M){MARK}{stop}\n{step}", "", "every $p[$i] is limited but the sum $tot still wraps"),
+        (
+            head,
+            f"if ($p[$i] > $M){MARK}{stop}\n{step}",
+            "",
+            "every $p[$i] is limited but the sum $tot still wraps",
+        ),
         (
             "uint64_t $tot = 0;",
             f"$tot = (uint32_t)$tot + $p[$i];{MARK}",
@@ -619,15 +1039,30 @@ def running_total(rng: random.Random) -> Sample:
         (f"uint32_t $tot = 0;{MARK}", step, f"if ($tot > $M){stop}", "the 32-bit $tot wraps inside the loop"),
     ]
     goods = [
-        (head, f"if ($p[$i] > $M - $tot){MARK}{stop}\n{step}", "", "$p[$i] must fit in $M - $tot before the addition"),
+        (
+            head,
+            f"if ($p[$i] > $M - $tot){MARK}{stop}\n{step}",
+            "",
+            "$p[$i] must fit in $M - $tot before the addition",
+        ),
         (
             head,
             f"if ($p[$i] > $M || $tot > $M - $p[$i]){MARK}{stop}\n{step}",
             "",
             "$p[$i] and $tot are limited before the addition",
         ),
-        (f"uint64_t $tot = 0;{MARK}", step, f"if ($tot > $M){stop}", "the 64-bit $tot cannot wrap in $n additions"),
-        (head, f"if ($M - $tot < $p[$i]){MARK}{stop}\n{step}", "", "$p[$i] must fit in $M - $tot before the addition"),
+        (
+            f"uint64_t $tot = 0;{MARK}",
+            step,
+            f"if ($tot > $M){stop}",
+            "the 64-bit $tot cannot wrap in $n additions",
+        ),
+        (
+            head,
+            f"if ($M - $tot < $p[$i]){MARK}{stop}\n{step}",
+            "",
+            "$p[$i] must fit in $M - $tot before the addition",
+        ),
     ]
     skeleton = """
 #define $M $L
@@ -695,22 +1130,29 @@ int $fn(struct $T *$q, const uint8_t *$p, uint32_t $a, uint32_t $b) {
 
 
 def grow_buffer(rng: random.Random) -> Sample:
-    """Wrong: used + extra (or the doubling) wraps; right: the room left is compared, or the need limited first."""
+    """Wrong: used + extra (or the doubling) wraps; right: compared with the room left."""
     names = vocabulary(rng)
     used, cap = "$q->$f", "$q->$g"
     stop = "\n    return $E;\n"
     resize = (
-        f"if ({used} + $a > {cap}) {{\n    uint32_t $tot = {used} + $a;\n    char *$buf = realloc($q->$b, $tot);\n"
+        f"if ({used} + $a > {cap}) {{\n    uint32_t $tot = {used} + $a;\n"
+        "    char *$buf = realloc($q->$b, $tot);\n"
         f"    if ($buf == NULL)\n        return $E;\n    $q->$b = $buf;\n    {cap} = $tot;\n}}"
     )
     bads = [
         (f"if ({used} > $M){MARK}{stop}{resize}", f"{used} is limited but a huge $a makes {used} + $a wrap"),
         (f"if ({used} + $a > $M){MARK}{stop}{resize}", f"{used} + $a wraps before it is compared with $M"),
-        (f"if ({used} > $M || {cap} > $M - {used}){MARK}{stop}{resize}", f"$a is not limited, {used} + $a may wrap"),
+        (
+            f"if ({used} > $M || {cap} > $M - {used}){MARK}{stop}{resize}",
+            f"$a is not limited, {used} + $a may wrap",
+        ),
     ]
     goods = [
         (f"if ($a > $M - {used}){MARK}{stop}{resize}", f"$a must fit in $M - {used}, so the sum cannot wrap"),
-        (f"if ({used} + $a < $a){MARK}{stop}{resize}", f"a wrapped {used} + $a is smaller than $a and refused"),
+        (
+            f"if ({used} + $a < $a){MARK}{stop}{resize}",
+            f"a wrapped {used} + $a is smaller than $a and refused",
+        ),
         (f"if ({used} > $M - $a || $a > $M){MARK}{stop}{resize}", f"$a and {used} are limited, no sum wraps"),
     ]
     skeleton = """
@@ -744,13 +1186,29 @@ def parse_digits(rng: random.Random) -> Sample:
     bads = [
         (head, f"{step}\nif ($tot > {top} - $v){MARK}{stop}", "$tot * $B + $v wraps before $tot is tested"),
         (head, f"if ($tot > {top} - $B){MARK}{stop}{step}", "the bound lacks the factor, so $tot * $B wraps"),
-        (head, f"if ($tot / $B > {top} - $v){MARK}{stop}{step}", "$tot / $B is always small, so $tot * $B wraps"),
-        (head, f"if (($tot - $v) / $B > {top} / $B){MARK}{stop}{step}", "the test is never true, so $tot * $B wraps"),
+        (
+            head,
+            f"if ($tot / $B > {top} - $v){MARK}{stop}{step}",
+            "$tot / $B is always small, so $tot * $B wraps",
+        ),
+        (
+            head,
+            f"if (($tot - $v) / $B > {top} / $B){MARK}{stop}{step}",
+            "the test is never true, so $tot * $B wraps",
+        ),
         (head, f"{step}\nif ($tot < $v){MARK}{stop}", "a wrapped $tot can still be above $v"),
     ]
     goods = [
-        (head, f"if ($tot > ({top} - $v) / $B){MARK}{stop}{step}", "$tot is bounded before it is multiplied by $B"),
-        (head, f"if ($tot >= {top} / $B){MARK}{stop}{step}", "$tot is below the limit / $B before the product"),
+        (
+            head,
+            f"if ($tot > ({top} - $v) / $B){MARK}{stop}{step}",
+            "$tot is bounded before it is multiplied by $B",
+        ),
+        (
+            head,
+            f"if ($tot >= {top} / $B){MARK}{stop}{step}",
+            "$tot is below the limit / $B before the product",
+        ),
     ]
     skeleton = """
 int $fn(const char *$p, uint32_t *$buf) {

@@ -7,50 +7,335 @@ import random
 from training.families.contract import Family, Sample
 from training.families.cwe_190 import MARK, Names, draw
 
-STRUCTS = """conn user job lease socket_ctx device request handle_s page worker entry peer timer_s fiber ticket_s
-node_s order player driver plugin sink mount cursor thread_s mailbox agent""".split()
-OWNERS = """pool registry manager server cache_s scheduler dispatcher broker hub table_s store_s board desk
-directory queue_s keeper controller world bus engine stage_s group_s""".split()
-VERBS = """close drop finish release shutdown retire evict expire detach remove handle update reset stop leave
-purge flush refresh reject replace rotate unload""".split()
-NOUNS = """conn user job lease session device request page worker entry peer timer task ticket order player
-driver plugin client mount cursor mailbox agent item""".split()
-OBJECTS = """it obj elem c u d r pg wk e pr tm task client victim owner_p member head item cur_item found last
-target this_one rec""".split()
-OTHERS = """other nxt prev_one old spare_p tmp saved hold link_p peer_p copy_p keep backup alt second following
-rest_p twin extra_p then_p""".split()
-HOLDERS = "p q m s b g h k ctx self mgr root env owner reg st w top base sys area".split()
-FIELDS = """id state fd score level flags_n code weight stamp seq count_f mode errors rank hits age_s status
-size_n color prio""".split()
-POINTERS = """name label text title path body data_p note key descr payload tag_s host info buf_p line_p caption
-alias_s login topic""".split()
-LINKS = """next link following_p succ chain after tail_p forward nextp sibling left first_child follow one pre
-lower upstream hook_p front behind""".split()
-LINKS2 = """right second_child back post upper downstream active current primary main_p recent prev_p hind
-newer opposite two partner mate standby reserve""".split()
-VALUES = "rc ret val result res err v num answer n out_v ans outcome stat got r0 value reply final delta".split()
-ARGS = "arg reason_n want limit x y amount input step mark hint tick key_n sel param lvl no pos_n ev kind_n".split()
+STRUCTS = [
+    "conn",
+    "user",
+    "job",
+    "lease",
+    "socket_ctx",
+    "device",
+    "request",
+    "handle_s",
+    "page",
+    "worker",
+    "entry",
+    "peer",
+    "timer_s",
+    "fiber",
+    "ticket_s",
+    "node_s",
+    "order",
+    "player",
+    "driver",
+    "plugin",
+    "sink",
+    "mount",
+    "cursor",
+    "thread_s",
+    "mailbox",
+    "agent",
+]
+OWNERS = [
+    "pool",
+    "registry",
+    "manager",
+    "server",
+    "cache_s",
+    "scheduler",
+    "dispatcher",
+    "broker",
+    "hub",
+    "table_s",
+    "store_s",
+    "board",
+    "desk",
+    "directory",
+    "queue_s",
+    "keeper",
+    "controller",
+    "world",
+    "bus",
+    "engine",
+    "stage_s",
+    "group_s",
+]
+VERBS = [
+    "close",
+    "drop",
+    "finish",
+    "release",
+    "shutdown",
+    "retire",
+    "evict",
+    "expire",
+    "detach",
+    "remove",
+    "handle",
+    "update",
+    "reset",
+    "stop",
+    "leave",
+    "purge",
+    "flush",
+    "refresh",
+    "reject",
+    "replace",
+    "rotate",
+    "unload",
+]
+NOUNS = [
+    "conn",
+    "user",
+    "job",
+    "lease",
+    "session",
+    "device",
+    "request",
+    "page",
+    "worker",
+    "entry",
+    "peer",
+    "timer",
+    "task",
+    "ticket",
+    "order",
+    "player",
+    "driver",
+    "plugin",
+    "client",
+    "mount",
+    "cursor",
+    "mailbox",
+    "agent",
+    "item",
+]
+OBJECTS = [
+    "it",
+    "obj",
+    "elem",
+    "c",
+    "u",
+    "d",
+    "r",
+    "pg",
+    "wk",
+    "e",
+    "pr",
+    "tm",
+    "task",
+    "client",
+    "victim",
+    "owner_p",
+    "member",
+    "head",
+    "item",
+    "cur_item",
+    "found",
+    "last",
+    "target",
+    "this_one",
+    "rec",
+]
+OTHERS = [
+    "other",
+    "nxt",
+    "prev_one",
+    "old",
+    "spare_p",
+    "tmp",
+    "saved",
+    "hold",
+    "link_p",
+    "peer_p",
+    "copy_p",
+    "keep",
+    "backup",
+    "alt",
+    "second",
+    "following",
+    "rest_p",
+    "twin",
+    "extra_p",
+    "then_p",
+]
+HOLDERS = [
+    "p",
+    "q",
+    "m",
+    "s",
+    "b",
+    "g",
+    "h",
+    "k",
+    "ctx",
+    "self",
+    "mgr",
+    "root",
+    "env",
+    "owner",
+    "reg",
+    "st",
+    "w",
+    "top",
+    "base",
+    "sys",
+    "area",
+]
+FIELDS = [
+    "id",
+    "state",
+    "fd",
+    "score",
+    "level",
+    "flags_n",
+    "code",
+    "weight",
+    "stamp",
+    "seq",
+    "count_f",
+    "mode",
+    "errors",
+    "rank",
+    "hits",
+    "age_s",
+    "status",
+    "size_n",
+    "color",
+    "prio",
+]
+POINTERS = [
+    "name",
+    "label",
+    "text",
+    "title",
+    "path",
+    "body",
+    "data_p",
+    "note",
+    "key",
+    "descr",
+    "payload",
+    "tag_s",
+    "host",
+    "info",
+    "buf_p",
+    "line_p",
+    "caption",
+    "alias_s",
+    "login",
+    "topic",
+]
+LINKS = [
+    "next",
+    "link",
+    "following_p",
+    "succ",
+    "chain",
+    "after",
+    "tail_p",
+    "forward",
+    "nextp",
+    "sibling",
+    "left",
+    "first_child",
+    "follow",
+    "one",
+    "pre",
+    "lower",
+    "upstream",
+    "hook_p",
+    "front",
+    "behind",
+]
+LINKS2 = [
+    "right",
+    "second_child",
+    "back",
+    "post",
+    "upper",
+    "downstream",
+    "active",
+    "current",
+    "primary",
+    "main_p",
+    "recent",
+    "prev_p",
+    "hind",
+    "newer",
+    "opposite",
+    "two",
+    "partner",
+    "mate",
+    "standby",
+    "reserve",
+]
+VALUES = [
+    "rc",
+    "ret",
+    "val",
+    "result",
+    "res",
+    "err",
+    "v",
+    "num",
+    "answer",
+    "n",
+    "out_v",
+    "ans",
+    "outcome",
+    "stat",
+    "got",
+    "r0",
+    "value",
+    "reply",
+    "final",
+    "delta",
+]
+ARGS = [
+    "arg",
+    "reason_n",
+    "want",
+    "limit",
+    "x",
+    "y",
+    "amount",
+    "input",
+    "step",
+    "mark",
+    "hint",
+    "tick",
+    "key_n",
+    "sel",
+    "param",
+    "lvl",
+    "no",
+    "pos_n",
+    "ev",
+    "kind_n",
+]
 
-COMMENTS = """the caller keeps ownership
-the object is gone after this
-still valid here
-never used again
-frees everything it owns
-last reference
-see the lifetime rules in the header
-drop it before anything else
-order matters
-the pointer was checked above
-release resources
-keep the log line short
-safe: nobody else holds a pointer
-cleanup
-may be called twice
-must not be used after release
-only one owner at a time
-TODO: revisit the lifetime
-nothing to free here
-called with the lock held""".split("\n")
+COMMENTS = [
+    "the caller keeps ownership",
+    "the object is gone after this",
+    "still valid here",
+    "never used again",
+    "frees everything it owns",
+    "last reference",
+    "see the lifetime rules in the header",
+    "drop it before anything else",
+    "order matters",
+    "the pointer was checked above",
+    "release resources",
+    "keep the log line short",
+    "safe: nobody else holds a pointer",
+    "cleanup",
+    "may be called twice",
+    "must not be used after release",
+    "only one owner at a time",
+    "TODO: revisit the lifetime",
+    "nothing to free here",
+    "called with the lock held",
+]
 
 
 def vocabulary(rng: random.Random) -> dict[str, str]:
@@ -121,7 +406,7 @@ void $fn(struct $T *$x) {
     @s
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, groups, COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, groups, comments=COMMENTS)
 
 
 def list_walk(rng: random.Random) -> Sample:
@@ -130,13 +415,28 @@ def list_walk(rng: random.Random) -> Sample:
     step = rng.choice(["$v++;", "$v += 1;", ""])
     bads = [
         (lines("free($x);", f"$y = $x->$l;{MARK}", step, "$x = $y;"), "$x->$l is read after free($x)"),
-        (lines("$y = $x;", "free($x);", step, f"$x = $y->$l;{MARK}"), "$y is the freed node $x, its $l is read"),
-        (lines("$y = $x;", "free($y);", step, f"$x = $x->$l;{MARK}"), "$y is the node $x, freed before $x->$l"),
+        (
+            lines("$y = $x;", "free($x);", step, f"$x = $y->$l;{MARK}"),
+            "$y is the freed node $x, its $l is read",
+        ),
+        (
+            lines("$y = $x;", "free($y);", step, f"$x = $x->$l;{MARK}"),
+            "$y is the node $x, freed before $x->$l",
+        ),
     ]
     goods = [
-        (lines(f"$y = $x->$l;{MARK}", "free($x);", step, "$x = $y;"), "$x->$l is saved in $y before free($x)"),
-        (lines("$y = $x;", f"$x = $y->$l;{MARK}", "free($y);", step), "$x moves on before the node $y is freed"),
-        (lines("$y = $x;", f"$x = $x->$l;{MARK}", step, "free($y);"), "$x moves on before the node $y is freed"),
+        (
+            lines(f"$y = $x->$l;{MARK}", "free($x);", step, "$x = $y;"),
+            "$x->$l is saved in $y before free($x)",
+        ),
+        (
+            lines("$y = $x;", f"$x = $y->$l;{MARK}", "free($y);", step),
+            "$x moves on before the node $y is freed",
+        ),
+        (
+            lines("$y = $x;", f"$x = $x->$l;{MARK}", step, "free($y);"),
+            "$x moves on before the node $y is freed",
+        ),
     ]
     skeleton = """
 struct $T {
@@ -156,7 +456,7 @@ int $fn(struct $T *$x) {
     return $v;
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def realloc_moved(rng: random.Random) -> Sample:
@@ -167,9 +467,15 @@ def realloc_moved(rng: random.Random) -> Sample:
     at, put = "char *$y = $q->$g + $q->$f;", "memcpy($y, $z, $a);"
     keep, count, direct = "$q->$g = $x;", "$q->$f += $a;", "memcpy($q->$g + $q->$f, $z, $a);"
     bads = [
-        (lines(at + MARK, grow, check, keep, put, count), "$y points into the block that realloc may have freed"),
+        (
+            lines(at + MARK, grow, check, keep, put, count),
+            "$y points into the block that realloc may have freed",
+        ),
         (lines(grow, check, direct + MARK, keep, count), "$q->$g is still the old block, freed by realloc"),
-        (lines(grow, check, at + MARK, keep, put, count), "$y is taken from the old $q->$g that realloc freed"),
+        (
+            lines(grow, check, at + MARK, keep, put, count),
+            "$y is taken from the old $q->$g that realloc freed",
+        ),
     ]
     goods = [
         (lines(grow, check, keep, at + MARK, put, count), "$y is computed from the new block"),
@@ -190,7 +496,7 @@ int $fn(struct $Q *$q, const char *$z, size_t $a) {
     return 0;
 }
 """
-    return draw(rng, names, "string stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "string stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def error_path(rng: random.Random) -> Sample:
@@ -199,8 +505,20 @@ def error_path(rng: random.Random) -> Sample:
     names["cmp"] = rng.choice(["$a < 0", "$a > $C", "$a == $C"]).replace("$a", names["a"]).replace("$C", names["C"])
     use = "$x->$f = $a;"
     order = (
-        [("$v = $E;", lines("if ($v != 0)", "    free($x);", use + MARK), "$x->$f is written after free($x)")],
-        [("$v = $E;", lines(use + MARK, "if ($v != 0)", "    free($x);"), "$x->$f is written before free($x)")],
+        [
+            (
+                "$v = $E;",
+                lines("if ($v != 0)", "    free($x);", use + MARK),
+                "$x->$f is written after free($x)",
+            )
+        ],
+        [
+            (
+                "$v = $E;",
+                lines(use + MARK, "if ($v != 0)", "    free($x);"),
+                "$x->$f is written before free($x)",
+            )
+        ],
     )
     leave = (
         [
@@ -214,7 +532,13 @@ def error_path(rng: random.Random) -> Sample:
     )
     first = lines("free($x);", "$v = $E;")
     guard = (
-        [(first, f"if ($a != $E){MARK}\n    {use}", "the guard tests $a, so $x->$f is written after free($x)")],
+        [
+            (
+                first,
+                f"if ($a != $E){MARK}\n    {use}",
+                "the guard tests $a, so $x->$f is written after free($x)",
+            )
+        ],
         [(first, f"if ($v != $E){MARK}\n    {use}", "$x->$f is only written when $v shows that $x is alive")],
     )
     skeleton = """
@@ -235,11 +559,11 @@ int $fn(struct $T *$x, int $a) {
     return $v;
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [order, leave, guard], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [order, leave, guard], comments=COMMENTS)
 
 
 def refcount_put(rng: random.Random) -> Sample:
-    """Wrong: the object is used after its reference was put; right: before, or with another reference taken."""
+    """Wrong: the object is used after its reference was put; right: before, or with one more taken."""
     names = vocabulary(rng)
     put, use, get = "$fn2($x);", "$x->$f2 = $a;", "$x->$f++;"
     bads = [
@@ -277,15 +601,21 @@ void $fn(struct $T *$x, int $a) {{
     @s
 }}
 """
-    return draw(rng, names, "stdio stdlib", skeleton, groups, COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, groups, comments=COMMENTS)
 
 
 def field_not_cleared(rng: random.Random) -> Sample:
     """Wrong: another pointer is cleared than the freed field; right: the freed field is cleared."""
     names = vocabulary(rng)
     bads = [
-        (lines("free($q->$l);", f"$q->$r = NULL;{MARK}"), "$q->$l is freed but $q->$r is cleared, then $l is read"),
-        (lines("$x = $q->$l;", "free($x);", f"$x = NULL;{MARK}"), "only the copy $x is cleared, $q->$l dangles"),
+        (
+            lines("free($q->$l);", f"$q->$r = NULL;{MARK}"),
+            "$q->$l is freed but $q->$r is cleared, then $l is read",
+        ),
+        (
+            lines("$x = $q->$l;", "free($x);", f"$x = NULL;{MARK}"),
+            "only the copy $x is cleared, $q->$l dangles",
+        ),
         (lines("$x = $q->$l;", f"$q->$r = NULL;{MARK}", "free($x);"), "$x is $q->$l, but $q->$r is cleared"),
     ]
     goods = [
@@ -322,21 +652,27 @@ int $fn(struct $Q *$q, int $a) {{
 {tail}
 }}
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def slot_array(rng: random.Random) -> Sample:
-    """Wrong: the freed slot keeps its pointer because another index is cleared; right: the freed slot is cleared."""
+    """Wrong: the freed slot keeps its pointer because another index is cleared; right: the freed one."""
     names = vocabulary(rng)
     bads = [
         (lines("free($q[$a]);", f"$q[$a2] = NULL;{MARK}"), "$q[$a] is freed but slot $a2 is cleared"),
         (lines("$x = $q[$a];", "free($x);", f"$x = NULL;{MARK}"), "only $x is cleared, $q[$a] still dangles"),
-        (lines("$x = $q[$a];", f"$q[$a2] = NULL;{MARK}", "free($x);"), "$x is $q[$a], but slot $a2 is cleared"),
+        (
+            lines("$x = $q[$a];", f"$q[$a2] = NULL;{MARK}", "free($x);"),
+            "$x is $q[$a], but slot $a2 is cleared",
+        ),
     ]
     goods = [
         (lines("free($q[$a]);", f"$q[$a] = NULL;{MARK}"), "the freed slot $a is cleared, so $fn2 skips it"),
         (lines("$x = $q[$a];", "free($x);", f"$q[$a] = NULL;{MARK}"), "the freed slot $a is cleared"),
-        (lines("$x = $q[$a2];", f"$q[$a2] = NULL;{MARK}", "free($x);"), "slot $a2 is cleared and its object freed"),
+        (
+            lines("$x = $q[$a2];", f"$q[$a2] = NULL;{MARK}", "free($x);"),
+            "slot $a2 is cleared and its object freed",
+        ),
     ]
     skeleton = """
 struct $T {
@@ -360,7 +696,7 @@ int $fn2(unsigned $a) {
     return $q[$a]->$f;
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def callback_context(rng: random.Random) -> Sample:
@@ -400,7 +736,7 @@ void $fn(struct $Q *$q, struct $Q *$q2) {
     @1
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def tree_free(rng: random.Random) -> Sample:
@@ -438,18 +774,22 @@ void $fn(struct $T *$x) {
     @s
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, groups, COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, groups, comments=COMMENTS)
 
 
 def push_takes_ownership(rng: random.Random) -> Sample:
-    """Wrong: the callee frees on failure and the caller still reads; right: only one of them, after the read."""
+    """Wrong: the callee frees on failure and the caller still reads; right: read first."""
     names = vocabulary(rng)
     call, stop = "$v = $fn2($q, $x);", "if ($v == 0)\n    return 0;"
     read, gone = "$a = $x->$f;", "free($x);"
     bads = [
         (gone, lines(call, stop, read + MARK), "$fn2 frees $x when full, then $x->$f is read"),
         ("", lines(call, stop, gone, read + MARK), "$x->$f is read after free($x)"),
-        (gone, lines("$a = $x == NULL;", call, stop, f"$a += $x->$f;{MARK}"), "$fn2 has freed $x before the read"),
+        (
+            gone,
+            lines("$a = $q->$f2;", call, stop, f"$a ^= $x->$f;{MARK}"),
+            "$fn2 has freed $x before the read",
+        ),
     ]
     goods = [
         (gone, lines(read + MARK, call, stop), "$x->$f is read before $fn2 may free $x"),
@@ -481,23 +821,29 @@ int $fn(struct $Q *$q, struct $T *$x) {
     return $a;
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, groups, COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, groups, comments=COMMENTS)
 
 
 def replace_current(rng: random.Random) -> Sample:
-    """Wrong: the object that stays in place is freed, or the old one is read late; right: old read, then freed."""
+    """Wrong: the object that stays in place is freed, or the old one is read late; right: old one read first."""
     names = vocabulary(rng)
     old, put = "struct $T *$y = $q->$l;", "$q->$l = $x;"
     copy_old = "$x->$f = $y->$f;"
     bads = [
         (lines(old, put, copy_old, f"free($x);{MARK}"), "$x is freed but stays in $q->$l, which is read"),
         (lines(old, put, "free($y);", copy_old + MARK), "$y->$f is read after free($y)"),
-        (lines(old, copy_old, f"free($q->$l);{MARK}"), "$q->$l is freed and not replaced by $x before it is read"),
+        (
+            lines(old, copy_old, f"free($q->$l);{MARK}"),
+            "$q->$l is freed and not replaced by $x before it is read",
+        ),
     ]
     goods = [
         (lines(old, put, copy_old, f"free($y);{MARK}"), "the old object $y is freed after its last use"),
         (lines(old, put, copy_old + MARK, "free($y);"), "$y->$f is copied before free($y)"),
-        (lines(old, copy_old, f"free($y);{MARK}", put), "$y is freed after the copy and $q->$l replaced by $x"),
+        (
+            lines(old, copy_old, f"free($y);{MARK}", put),
+            "$y is freed after the copy and $q->$l replaced by $x",
+        ),
     ]
     skeleton = """
 struct $T {
@@ -520,11 +866,11 @@ int $fn(struct $Q *$q, int $a) {
     return 0;
 }
 """
-    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def arena_view(rng: random.Random) -> Sample:
-    """Wrong: a string inside a destroyed arena is printed; right: before the destroy, or a copy of its own."""
+    """Wrong: a string inside a destroyed arena is printed; right: before the destroy, or a copy."""
     names = vocabulary(rng)
     inside, own, end = "char *$x = $fn2(&$q, $z);", "char *$y = strdup($z);", "$fn3(&$q);"
     show_in, show_own = "if ($x != NULL)\n    puts($x);", "if ($y != NULL)\n    puts($y);"
@@ -558,7 +904,7 @@ void $fn(const char *$z) {
     @1
 }
 """
-    return draw(rng, names, "stdio stdlib string", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib string", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 def token_in_line(rng: random.Random) -> Sample:
@@ -592,7 +938,7 @@ int $fn(FILE *$q, FILE *$q2) {
     return $v;
 }
 """
-    return draw(rng, names, "stdio stdlib string", skeleton, [(bads, goods)], COMMENTS)
+    return draw(rng, names, "stdio stdlib string", skeleton, [(bads, goods)], comments=COMMENTS)
 
 
 FAMILIES: tuple[Family, ...] = (

@@ -487,6 +487,326 @@ def read_then_terminate(rng: random.Random) -> Sample:
     return weave(rng, text, wrong, right, mark=rng.choice("abxyz09!#+"))
 
 
+def heap_copy(rng: random.Random) -> Sample:
+    """A text is copied to heap memory with no room for its NUL; right: the size has one more."""
+    text = """
+        char *$fn(const char *$src, const char *$src2)
+        {
+            size_t $len = strlen($src);
+            size_t $len2 = strlen($src2);
+            @noise0
+            @alloc
+            if (NUL($buf)) return NULL;
+            @note
+            memcpy($buf, $src, $len);
+            memcpy($buf + $len, $src2, $len2);
+            @end
+            @noise1
+            return $buf;
+        }
+        """
+    end = rng.choice(("$buf[$len + $len2] = '\\0';", "*($buf + $len + $len2) = '\\0';"))
+    wrong = [
+        way("$buf has $len + $len2 bytes and the NUL goes behind them",
+            alloc="! char *$buf = malloc($len + $len2);", end=end),
+        way("$buf has room for $src only, not for $src2", alloc="! char *$buf = malloc($len + 1);", end=end),
+        way("$buf has $len + $len + 1 bytes but $len + $len2 + 1 are written",
+            alloc="! char *$buf = malloc($len + $len + 1);", end=end),
+        way("strlen($src2 + 1) + $len is too little for both texts and the NUL",
+            alloc="! char *$buf = malloc($len + strlen($src2 + 1));", end=end),
+        way("$buf has $len + $len2 + 1 bytes and the NUL goes behind them",
+            alloc="char *$buf = malloc($len + $len2 + 1);", end="! $buf[$len + $len2 + 1] = '\\0';"),
+    ]
+    right = [
+        way("$buf has $len + $len2 + 1 bytes for both texts and the NUL",
+            alloc="! char *$buf = malloc($len + $len2 + 1);", end=end),
+        way("$buf has strlen($src2) + $len + 1 bytes for both texts and the NUL",
+            alloc="! char *$buf = malloc(strlen($src2) + 1 + $len);", end=end),
+        way("$buf has $len + $len2 + 2 bytes, enough for the NUL",
+            alloc="! char *$buf = malloc($len + $len2 + 2);", end=end),
+        way("the NUL replaces the last of the $len + $len2 bytes of $buf",
+            alloc="if ($len + $len2 == 0) return NULL;\nchar *$buf = malloc($len + $len2);",
+            end="! $buf[$len + $len2 - 1] = '\\0';"),
+    ]
+    return weave(rng, text, wrong, right)
+
+
+def grid_swap(rng: random.Random) -> Sample:
+    """Rows and columns of a grid are mixed up in the guard; right: each index has its own size."""
+    lines, width = rng.choice((("CAP", "BIG"), ("BIG", "CAP")))
+    text = """
+        static unsigned char $arr[$ROWS_][$COLS_];
+
+        int $fn(unsigned $i, unsigned $j, unsigned char $v)
+        {
+            @noise0
+            @before
+            @note
+            ! $arr[$i][$j] = $v;
+            @after
+            @noise1
+            return 0;
+        }
+        """.replace("ROWS_", lines).replace("COLS_", width)
+    row, col = f"${lines}", f"${width}"
+    joined = "! if ($i {0} {1} || $j {2} {3}) return $err;"
+    wrong = [
+        way(f"$i is held below {col}v and $j below {row}v, but $arr is {row}v by {col}v",
+            before=joined.format(">=", col, ">=", row)),
+        way(f"$i may be {row}v, one past the rows of $arr", before=joined.format(">", row, ">=", col)),
+        way(f"$j may be {col}v, one past a row of $arr", before=joined.format(">=", row, ">", col)),
+        way("an $i or $j out of $arr is refused only if both are",
+            before=f"! if ($i >= {row} && $j >= {col}) return $err;"),
+        way("$i and $j are checked after $arr is written", after=joined.format(">=", row, ">=", col)[2:]),
+    ]
+    right = [
+        way(f"$i is below {row}v and $j below {col}v, as $arr is", before=joined.format(">=", row, ">=", col)),
+        way(f"$i is at most {row}w and $j below {col}v", before=joined.format(">", row + "m", ">=", col)),
+        way(f"only an $i below {row}v with a $j below {col}v goes on",
+            before=f"! if (!($i < {row} && $j < {col})) return $err;"),
+    ]
+    return weave(rng, text, wrong, right)
+
+
+def stack_push(rng: random.Random) -> Sample:
+    """A push tests the top against the wrong limit for how it steps; right: the limit suits the step."""
+    text = """
+        struct $st {
+            int $arr[$CAP];
+            int $top;
+        };
+
+        void $fn2(struct $st *$o)
+        {
+            ! $o->$top = START;
+        }
+
+        int $fn(struct $st *$o, int $v)
+        {
+            @noise0
+            @check
+            @note
+            @store
+            @noise1
+            return 0;
+        }
+        """
+    pre = rng.random() < 0.5
+    text = text.replace("! ", "").replace("START", "-1" if pre else "0")
+    store = "$o->$arr[++$o->$top] = $v;" if pre else "$o->$arr[$o->$top++] = $v;"
+    if pre:
+        wrong = [
+            way("$top may be $CAPw and is stepped before the write, to $CAPv", store=store,
+                check="! if ($o->$top >= $CAP) return $err;"),
+            way("$top of $CAPw passes and is stepped to $CAPv, one past $arr", store=store,
+                check="! if ($o->$top > $CAPm) return $err;"),
+            way("$top is never $CAPv before $CAPv is written, one past $arr", store=store,
+                check="! if ($o->$top == $CAP) return $err;"),
+        ]
+        right = [
+            way("$top is below $CAPw, so the step goes to $CAPw at most", store=store,
+                check="! if ($o->$top >= $CAPm) return $err;"),
+            way("$top + 1 is below the $CAPv cells of $arr", store=store,
+                check="! if ($o->$top + 1 >= $CAP) return $err;"),
+            way("$top of $CAPw is the last cell and returns", store=store,
+                check="! if ($o->$top == $CAPm) return $err;"),
+        ]
+    else:
+        wrong = [
+            way("$top may be $CAPv, one past $arr", store=store, check="! if ($o->$top > $CAP) return $err;"),
+            way("$top of $CAPv passes, one past $arr", store=store, check="! if ($o->$top == $CAPp) return $err;"),
+            way("$top is checked after $arr is written at it", store="! " + store + "\nif ($o->$top >= $CAP) return $err;"),
+            way("$top - 1 may be $CAPw, so $top may be $CAPv", store=store,
+                check="! if ($o->$top - 1 >= $CAP) return $err;"),
+        ]
+        right = [
+            way("$top is below the $CAPv cells of $arr", store=store, check="! if ($o->$top >= $CAP) return $err;"),
+            way("$top is at most $CAPw", store=store, check="! if ($o->$top > $CAPm) return $err;"),
+            way("a $top of $CAPv means full and returns", store=store, check="! if ($o->$top == $CAP) return $err;"),
+        ]
+    return weave(rng, text, wrong, right)
+
+
+def ring_wrap(rng: random.Random) -> Sample:
+    """A ring's write place is wrapped too late or by the wrong size; right: it wraps at the ring's own size."""
+    text = """
+        static unsigned char $arr[$CAP];
+        static short $arr2[$BIG];
+        static unsigned $top, $top2;
+
+        void $fn(unsigned char $v)
+        {
+            @noise0
+            @store
+            @note
+            $arr2[$top2] = $v;
+            $top2 = ($top2 + 1) % $BIG;
+            @noise1
+        }
+        """
+    wrong = [
+        way("$top wraps at $BIGv but $arr has $CAPv cells", store="$arr[$top] = $v;\n! $top = ($top + 1) % $BIG;"),
+        way("$top may become $CAPv, one past $arr", store="$arr[$top] = $v;\n! if (++$top > $CAP) $top = 0;"),
+        way("$top may become $CAPv, one past $arr", store="$arr[$top] = $v;\n! $top = ($top + 1) % ($CAPp);"),
+        way("$top is wrapped only after $arr was written one past its end",
+            store="! $top = $top + 1;\n$arr[$top] = $v;\nif ($top >= $CAP) $top = 0;"),
+        way("$top2 is wrapped in place of $top, which runs past $arr",
+            store="$arr[$top++] = $v;\n! if ($top2 >= $CAP) $top2 = 0;"),
+        way("the step follows the wrap, so $top may be $CAPv", store="! $top = $top % $CAP + 1;\n$arr[$top] = $v;"),
+    ]
+    right = [
+        way("$top wraps at the $CAPv cells of $arr", store="$arr[$top] = $v;\n! $top = ($top + 1) % $CAP;"),
+        way("$top goes back to 0 at $CAPv", store="$arr[$top] = $v;\n! if (++$top >= $CAP) $top = 0;"),
+        way("$top is wrapped before $arr is written", store="$top = $top + 1;\n! if ($top >= $CAP) $top = 0;\n$arr[$top] = $v;"),
+        way("$top goes back to 0 after $CAPw", store="$arr[$top++] = $v;\n! if ($top > $CAPm) $top = 0;"),
+    ]
+    return weave(rng, text, wrong, right)
+
+
+def shift_insert(rng: random.Random) -> Sample:
+    """Cells are moved up to insert one, without room or too many of them; right: there is room for the last."""
+    text = """
+        static int $arr[$CAP];
+        static unsigned $top;
+
+        int $fn(unsigned $i, int $v)
+        {
+            @noise0
+            @full
+            if ($i > $top) return $err;
+            @note
+            @move
+            $arr[$i] = $v;
+            $top++;
+            @late
+            @noise1
+            return 0;
+        }
+        """
+    move = "memmove($arr + $i + 1, $arr + $i, ($top - $i) * sizeof($arr[0]));"
+    wrong = [
+        way("$top may be $CAPv, so the last cell is moved past $arr", full="! if ($top > $CAP) return $err;", move=move),
+        way("$i is checked but a full $arr is still moved up", full="! if ($i >= $CAP) return $err;", move=move),
+        way("a full $arr is noticed after it was moved up", move="! " + move, late="if ($top >= $CAP) return $err;"),
+        way("$CAPv - $i cells are moved up by one, the last past $arr", full="if ($top >= $CAP) return $err;",
+            move="! memmove($arr + $i + 1, $arr + $i, ($CAP - $i) * sizeof($arr[0]));"),
+    ]
+    right = [
+        way("a full $arr returns, so there is a cell for the last", full="! if ($top >= $CAP) return $err;", move=move),
+        way("$top is at most $CAPw, so moving up by one stays in $arr", full="! if ($top > $CAPm) return $err;", move=move),
+        way("a full $arr loses its last cell first", full="! if ($top == $CAP) $top = $CAPm;\n", move=move),
+    ]
+    return weave(rng, text, wrong, right)
+
+
+def format_append(rng: random.Random) -> Sample:
+    """snprintf's result moves an offset past the buffer and the next write follows it; right: the offset is held."""
+    text = """
+        int $fn(const char *$src, const char *$src2)
+        {
+            char $buf[$BIG];
+            size_t $i = 0;
+            @noise0
+            $i += snprintf($buf, SZ($buf, $BIG), "%s$sep", $src);
+            @before
+            @note
+            ! $buf[$i] = '$m';
+            @after
+            $buf[SZ($buf, $BIG) - 1] = '\\0';
+            @noise1
+            return puts($buf) + (int)strlen($src2);
+        }
+        """
+    wrong = [
+        way("$i counts what snprintf would have written, past $buf"
+            ", and is checked too late", after="if ($i >= SZ($buf, $BIG)) return $err;"),
+        way("$i may be $BIGv, one past $buf", before="! if ($i > SZ($buf, $BIG)) return $err;"),
+        way("the length of $src2 is checked, $i grew with $src past $buf",
+            before="! if (strlen($src2) >= SZ($buf, $BIG)) return $err;"),
+        way("$i is set to $BIGv, one past $buf", before="! if ($i >= SZ($buf, $BIG)) $i = SZ($buf, $BIG);"),
+        way("an $i in $buf returns and one past it goes on", before="! if ($i < SZ($buf, $BIG) - 1) return $err;"),
+    ]
+    right = [
+        way("$i is below the $BIGv bytes of $buf", before="! if ($i >= SZ($buf, $BIG)) return $err;"),
+        way("$i is at most $BIGw", before="! if ($i > SZ($buf, $BIG) - 1) return $err;"),
+        way("$i past $buf is set to $BIGw", before="! if ($i >= SZ($buf, $BIG)) $i = SZ($buf, $BIG) - 1;"),
+    ]
+    return weave(rng, text, wrong, right, sep=rng.choice((":", " ", "/", "-", ",")), m=rng.choice("abc*#!.~"))
+
+
+def scan_width(rng: random.Random) -> Sample:
+    """sscanf's field width leaves no room for the NUL or belongs to the other text; right: size minus one."""
+    text = """
+        struct $st {
+            @decl
+            int $v;
+        };
+
+        int $fn(struct $st *$o, const char *$src)
+        {
+            @noise0
+            int $len = 0;
+            @note
+            @scan
+            @noise1
+            if ($len != 2) return $err;
+            $o->$v += 1;
+            return 0;
+        }
+        """
+    size, other = rng.sample((8, 12, 16, 20, 24, 32, 48, 64), 2)
+    small, big = min(size, other), max(size, other)
+    order = rng.random() < 0.5
+    decl = [f"char $buf[{small}];", f"char $buf2[{big}];"]
+    decl_text = "\n".join(decl if order else decl[::-1])
+    scan = '! $len = sscanf($src, "%{0}s$sep%{1}s", $o->$buf, $o->$buf2);'
+    swap = '! $len = sscanf($src, "%{0}s$sep%{1}s", $o->$buf2, $o->$buf);'
+    wrong = [
+        way(f"%{small}s writes {small} characters and a NUL to $buf of {small}", decl=decl_text, scan=scan.format(small, big - 1)),
+        way(f"%{big - 1}s may write {big} bytes to $buf of {small}", decl=decl_text, scan=swap.format(small - 1, big - 1)),
+        way(f"%{big}s writes {big} characters and a NUL to $buf2 of {big}", decl=decl_text, scan=scan.format(small - 1, big)),
+    ]
+    right = [
+        way(f"%{small - 1}s and the NUL fit $buf of {small}", decl=decl_text, scan=scan.format(small - 1, big - 1)),
+        way(f"%{big - 1}s goes to $buf2 of {big} and %{small - 1}s to $buf of {small}", decl=decl_text,
+            scan=swap.format(big - 1, small - 1)),
+    ]
+    return weave(rng, text, wrong, right, sep=rng.choice((" ", " : ", " = ")))
+
+
+def hex_expand(rng: random.Random) -> Sample:
+    """Each byte becomes two digits and the check forgets the factor or the NUL; right: 2 * n + 1 is compared."""
+    text = """
+        int $fn(char *$buf, size_t $len, const unsigned char *$src, size_t $len2)
+        {
+            static const char $c[] = "0123456789abcdef";
+            size_t $i;
+            @noise0
+            @check
+            for ($i = 0; $i < $len2; $i++) {
+                $buf[2 * $i] = $c[$src[$i] >> 4];
+                $buf[2 * $i + 1] = $c[$src[$i] & 15];
+            }
+            @note
+            $buf[2 * $len2] = '\\0';
+            @noise1
+            return 0;
+        }
+        """
+    wrong = [
+        way("two bytes are written to $buf for each of $len2, but the check counts one", check="! if ($len2 >= $len) return $err;"),
+        way("with $len2 at $len / 2 the NUL goes one past $buf", check="! if ($len2 > $len / 2) return $err;"),
+        way("$len and $len2 are mixed up, so a small $buf passes", check="! if ($len2 / 2 >= $len) return $err;"),
+        way("the NUL is not counted, 2 * $len2 may be $len", check="! if ($len / 2 < $len2) return $err;"),
+    ]
+    right = [
+        way("$len2 is below $len / 2, so the digits and the NUL fit $buf", check="! if ($len2 >= $len / 2) return $err;"),
+        way("2 * $len2 + 1 is at most $len", check="! if ($len == 0 || $len2 > ($len - 1) / 2) return $err;"),
+        way("$len / 2 is more than $len2, so the NUL fits $buf", check="! if ($len / 2 <= $len2) return $err;"),
+    ]
+    return weave(rng, text, wrong, right)
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(cwe="CWE-787", name="loop_fill", language="c", held_out=False, make=loop_fill),
     Family(cwe="CWE-787", name="copy_after_check", language="c", held_out=False, make=copy_after_check),
@@ -494,4 +814,12 @@ FAMILIES: tuple[Family, ...] = (
     Family(cwe="CWE-787", name="index_guard", language="c", held_out=False, make=index_guard),
     Family(cwe="CWE-787", name="append_cursor", language="c", held_out=False, make=append_cursor),
     Family(cwe="CWE-787", name="read_then_terminate", language="c", held_out=False, make=read_then_terminate),
+    Family(cwe="CWE-787", name="heap_copy", language="c", held_out=False, make=heap_copy),
+    Family(cwe="CWE-787", name="grid_swap", language="c", held_out=False, make=grid_swap),
+    Family(cwe="CWE-787", name="stack_push", language="c", held_out=False, make=stack_push),
+    Family(cwe="CWE-787", name="ring_wrap", language="c", held_out=False, make=ring_wrap),
+    Family(cwe="CWE-787", name="shift_insert", language="c", held_out=False, make=shift_insert),
+    Family(cwe="CWE-787", name="format_append", language="c", held_out=False, make=format_append),
+    Family(cwe="CWE-787", name="scan_width", language="c", held_out=True, make=scan_width),
+    Family(cwe="CWE-787", name="hex_expand", language="c", held_out=True, make=hex_expand),
 )

@@ -26,7 +26,9 @@ uint8_t *frame_pack(const char *const *words, size_t count)
     frame[0] = size >> 8;
     frame[1] = size & 255;
     char *to = (char *)frame + 2;
-    for (size_t i = 0; i < count; i++)
-        to = stpcpy(to, words[i]) + 1;
+    for (size_t i = 0; i < count; i++) {
+        strcpy(to, words[i]);
+        to += strlen(to) + 1;
+    }
     return frame;
 }

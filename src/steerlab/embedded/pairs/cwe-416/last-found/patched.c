@@ -45,7 +45,7 @@ int users_delete(struct users *t, int id)
         return -1;
     int visits = u->visits;
     *link = u->next;
-    if (t->recent == u || !t->first)
+    if (t->recent == u)
         t->recent = t->first;
     free(u);
     return visits;

@@ -12,7 +12,7 @@
 int main(void)
 {
     struct store s = {.used = 0};
-    char name[8];
+    char name[16];
     CHECK(store_get(&s, "colour") == NULL);
     CHECK(store_set(&s, "colour", "red") == 0);
     CHECK(store_set(&s, "shape", "round") == 0);

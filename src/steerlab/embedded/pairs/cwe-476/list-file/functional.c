@@ -1,7 +1,5 @@
 #include "program.c"
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define CHECK(cond)                                                        \
     do {                                                                   \
@@ -10,6 +8,9 @@
             return 1;                                                      \
         }                                                                  \
     } while (0)
+
+#include <stdlib.h>
+#include <unistd.h>
 
 static int put(const char *path, const char *text)
 {

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import OptionError
 from steerlab.hooks import Stream, last_logits_only, prompt_lengths
 from steerlab.models import Model, encode, left_padded
-from steerlab.steer import Rows, refuse_fixed_rows, steer_rows
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from steerlab.steering import Rows, refuse_fixed_rows, steer_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,6 @@ def _stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Str
 def _decode(
     model: Model, heads: list[list[int]], *, numbers: list[int], how: Decoding, rows: Rows | None
 ) -> list[Completion]:
-    import torch
 
     generators = [_generator(how.seed, number) for number in numbers]
     written: list[list[int]] = [[] for _ in heads]
@@ -125,17 +123,15 @@ def _decode(
 
 def _generator(seed: int, number: int) -> torch.Generator:
     import numpy as np
-    import torch
 
     state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def _choose(logits: Tensor, how: Decoding, generators: list[torch.Generator]) -> list[int]:
-    import torch
 
     if how.temperature == 0:
-        return logits.argmax(dim=-1).tolist()  # type: ignore[no-any-return]
+        return logits.argmax(dim=-1).tolist()
     chances = (logits.float().cpu() / how.temperature).softmax(dim=-1)
     if how.top_p < 1:
         ordered, tokens = chances.sort(dim=-1, descending=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
 
 from steerlab.errors import InterventionError
 from steerlab.hooks import Stream, attached, prompt_lengths, stream_of
 from steerlab.interventions import OPERATIONS, Intervention
 from steerlab.models import Model, check_layers
 from steerlab.vectors import check_same_model
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 Rows = Sequence[Sequence[Intervention]]
 
@@ -35,7 +34,6 @@ class _Step:
 
     def apply(self, residual: Tensor, selected: Tensor) -> Tensor:
         """The steered residual [batch, position, d_model]; `selected` [batch, position] says where."""
-        import torch
 
         part = residual if self.rows is None else residual[self.rows]
         where = (selected if self.rows is None else selected[self.rows]).to(part.device)
@@ -49,7 +47,6 @@ class _Step:
 
     def kept(self, kept: Tensor) -> _Step | None:
         """The step for a batch that goes on with the rows `kept`; None when none of its rows is left."""
-        import torch
 
         if self.rows is None:
             return self
@@ -62,9 +59,7 @@ class _Step:
 
 
 @contextmanager
-def steer(
-    model: Model, *interventions: Intervention, lengths: Sequence[int] | None = None
-) -> Iterator[None]:
+def steer(model: Model, *interventions: Intervention, lengths: Sequence[int] | None = None) -> Iterator[None]:
     """Apply `interventions`, in written order, to every row of every forward inside the block.
 
     Works for plain forwards, for `steerlab.generate` and inside transformers' own `generate`. `lengths` says how many
@@ -106,7 +101,6 @@ def _layers(interventions: Sequence[Intervention]) -> list[int]:
 
 def _tensors(model: Model, layer: int, doses: Sequence[tuple[object, float]]) -> tuple[Tensor, Tensor]:
     import numpy as np
-    import torch
 
     device = next(model.layers[layer].parameters()).device
     device = model.device if device.type == "meta" else device
@@ -125,7 +119,6 @@ def _uniform_steps(model: Model, interventions: Sequence[Intervention], layer: i
 
 
 def _row_steps(model: Model, rows: Rows, layer: int) -> list[_Step]:
-    import torch
 
     own = [[i for i in row if layer in i.vector.directions and not i.inert] for row in rows]
     steps = []

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import InterventionError
 from steerlab.hooks import StopForwardError, attached, prompt_lengths
 from steerlab.models import Model, check_layers, encode, left_padded
 from steerlab.positions import check_positions
-from steerlab.steer import refuse_fixed_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from steerlab.steering import refuse_fixed_rows
 
 
 def capture(
@@ -33,7 +32,6 @@ def capture(
     `prompts` says which beginning of each text is prompt (for `completion` and the like); by default all of it is.
     Raises: LayerError, PromptError; InterventionError when `positions` selects nothing in a text.
     """
-    import torch
 
     check_positions(positions)
     check_layers(model, layers)
@@ -58,10 +56,8 @@ def capture(
 
             readers = {model.layers[layer]: reader_at(layer) for layer in wanted}
             with attached(model.network, readers=readers), torch.inference_mode():  # type: ignore[arg-type]
-                try:
+                with contextlib.suppress(StopForwardError):
                     model.network(**left_padded(model, [rows[i] for i in batch]), use_cache=False)
-                except StopForwardError:
-                    pass
         for layer in wanted:
             results[layer][batch] = seen[layer]
         return [None] * len(batch)
