@@ -1,4 +1,5 @@
 """Pair families of CWE-22 (path traversal), and the small program writer that the other families here use."""
+# ruff: noqa: SIM905 - word lists are easier to read and to extend as one string
 
 from __future__ import annotations
 
@@ -218,8 +219,12 @@ def draw(
     lines = frame(rng, language, text, names)
     bad, good = rng.choice(wrong), rng.choice(right)
     salt = rng.getrandbits(32)
-    vulnerable, flaw = fill(random.Random(salt), lines, bad, names)
-    patched, fix = fill(random.Random(salt), lines, good, names)
+    while True:
+        vulnerable, flaw = fill(random.Random(salt), lines, bad, names)
+        patched, fix = fill(random.Random(salt), lines, good, names)
+        if min(vulnerable.count("\n"), patched.count("\n")) >= 8:
+            break
+        lines = [*top_noise(rng, language), *lines]
     return Sample(
         vulnerable=vulnerable,
         patched=patched,
@@ -263,6 +268,11 @@ def $fn0($req):
                 "the prefix test sees $n2, which still contains the dots of $n1",
                 A="$n3 = os.path.realpath($n2)",
                 B="!if not $n2.startswith($R + os.sep):",
+            ),
+            side(
+                "commonpath does not resolve the dots of $n2",
+                A="$n3 = os.path.realpath($n2)",
+                B="!if os.path.commonpath([$R, $n2]) != $R:",
             ),
             side(
                 "commonprefix compares characters, so $n3 may lie in a sibling folder of $R",
@@ -399,8 +409,8 @@ def $fn0($n0, $n4):
                 A='!if os.path.isabs($n4) or ".." in $n4.split("/"):',
             ),
             side(
-                "both conditions must hold, so a relative $n2 with dots is written",
-                A='!if os.path.isabs($n2) and ".." in $n2.split("/"):',
+                "dots are looked for in $n4, so a relative $n2 with dots is written",
+                A='!if $n2.startswith("/") or ".." in $n4.split("/"):',
             ),
         ),
         (
@@ -632,6 +642,9 @@ int $fn0(const char *$n1) {
             side("$fn1 refuses only what has both a slash and is just dots, so $n1 may climb",
                  A="!if (strchr($n4, '/') != NULL && strcmp($n4, \"..\") == 0)",
                  B="if (!$fn1($n1))\n    return -1;"),
+            side("$fn1 accepts what lacks a slash or is not just dots, so $n1 may climb",
+                 A="!if (!(strchr($n4, '/') == NULL || strcmp($n4, \"..\") != 0))",
+                 B="if (!$fn1($n1))\n    return -1;"),
             side("the verdict of $fn1 on $n1 is dropped",
                  A="if (strchr($n4, '/') != NULL || strcmp($n4, \"..\") == 0)",
                  B="if ($n1 == NULL)\n    return -1;\n!$fn1($n1);"),
@@ -639,6 +652,9 @@ int $fn0(const char *$n1) {
         (
             side("$fn1 refuses a slash as well as plain dots",
                  A="!if (strchr($n4, '/') != NULL || strcmp($n4, \"..\") == 0)",
+                 B="if (!$fn1($n1))\n    return -1;"),
+            side("$fn1 accepts only what has no slash and is not just dots",
+                 A="!if (!(strchr($n4, '/') == NULL && strcmp($n4, \"..\") != 0))",
                  B="if (!$fn1($n1))\n    return -1;"),
             side("$fn1 refuses a $n1 with a slash, and its verdict counts",
                  A="if (strcmp($n4, \"..\") == 0 || strchr($n4, '/') != NULL)",

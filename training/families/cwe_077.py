@@ -7,7 +7,7 @@ import random
 from training.families.contract import Family, Sample
 from training.families.cwe_022 import draw, side
 
-TOOLS = ("convert", "file", "wc -l", "du -s", "md5sum", "stat", "gzip -k", "lpr", "ffprobe", "head -n 5", "sort", "nl")
+TOOLS = ("convert", "file", "wc -l", "du -s", "md5sum", "stat", "gzip -k", "lpr", "ffprobe", "head -n 5", "cat", "nl")
 FIXED = ("sync", "uptime", "date", "df -h", "who", "hostname", "ls /srv", "uname -a")
 
 
@@ -175,8 +175,8 @@ def $fn0($req):
 def option_end(rng: random.Random) -> Sample:
     """Wrong: '--' stands after the request's value or before a constant only; right: before the value."""
     name, flag = rng.choice(
-        (('"tar"', '"-cf", "$w0.tar"'), ('"sort"', '"-u"'), ('"rsync"', '"-a"'), ('"git", "grep"', '"$w0"'),
-         ('"tar"', '"-xf"'))
+        (('"tar"', '"-cf", "$w0.tar"'), ('"git", "fetch"', '"--quiet"'), ('"git", "ls-remote"', '"--heads"'),
+         ('"tar"', '"-xf", "$w0.tar"'))
     )  # fmt: skip
     extra = rng.choice(("", "check=True", "timeout=20"))
     tail = f", {extra}" if extra else ""

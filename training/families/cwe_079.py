@@ -136,7 +136,7 @@ def $fn0($req):
             side("the scheme of $n2 is tested, but $n1 is the link",
                  A=f'!if urlparse($n2).scheme not in ("https", "http"):\n    {stop}'),
             side("$n1 may begin with another scheme and hold http further on",
-                 A=f'!if "http" not in $n1 and "https" not in $n1:\n    {stop}'),
+                 A=f'!if "http" not in $n1:\n    {stop}'),
             side("$n2 is tested, but $n1 is the link",
                  A=f'!if not $n2.startswith(("https://", "http://")):\n    {stop}'),
             side("a wrong scheme of $n1 is only printed",
@@ -234,7 +234,8 @@ def $fn1($req):
                  A=f'$n4 = f"<b>{{len($n2)}}</b>"\n!$n3 = {rows % "$n1"}'),
         ),
         (
-            side("the escaped strings of $n2 are shown", A=f'!$n3 = {rows % "$n2"}\n$n4 = f"<p>{{len($n1)}} {{$n6}}</p>"'),
+            side("the escaped strings of $n2 are shown",
+                 A=f'!$n3 = {rows % "$n2"}\n$n4 = f"<p>{{len($n1)}} {{$n6}}</p>"'),
             side("the escaped strings of $n2 are shown", A=f'$n4 = f"<b>{{len($n1)}}</b>"\n!$n3 = {rows % "$n2"}'),
         ),
     )  # fmt: skip
@@ -245,11 +246,11 @@ def own_escape(rng: random.Random) -> Sample:
     lt, gt, quot = ('.replace("<", "&lt;")', '.replace(">", "&gt;")', """.replace('"', "&quot;")""")
     amp = rng.choice(('.replace("&", "&amp;")', ""))
     if rng.random() < 0.5:
-        missing, why, slot = [gt, quot], "<", "'<«p|b|td»>' + $fn0($n1) + '</«p|b|td»>'"
-        wrongs, rights = [missing, missing[::-1]], [[lt, gt], [lt, quot], [gt, lt], [quot, lt]]
+        why, slot = "<", "'<«p|b|td»>' + $fn0($n1) + '</«p|b|td»>'"
+        wrongs, rights = [[gt, quot], [quot, gt]], [[lt, gt], [gt, lt]]
     else:
         why, slot = "a double quote", "'<«input value|img alt|i title»=\"' + $fn0($n1) + '\">'"
-        wrongs, rights = [[lt, gt], [gt, lt]], [[quot, lt], [lt, quot], [quot, gt], [gt, quot]]
+        wrongs, rights = [[lt, gt], [gt, lt]], [[quot, gt], [gt, quot]]
     return draw(
         rng,
         "python",

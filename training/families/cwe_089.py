@@ -46,18 +46,19 @@ def $fn0($conn, $req):
 
 def built_text(rng: random.Random) -> Sample:
     """Wrong: +, %, format or join puts the request's value in the text; right: it puts the table name there."""
-    table_way, value_way = rng.choice(
+    text = rng.choice(
         (
-            ('"SELECT $c0 FROM " + $n2 + " WHERE $c1 = ?"',
-             '"SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = " + $n1'),
-            ('"DELETE FROM %s WHERE $c1 = ?" % $n2',
-             '"DELETE FROM $t0 WHERE $c2 = ? AND $c1 = %s" % $n1'),
-            ('"SELECT $c0 FROM {} WHERE $c1 = ?".format($n2)',
-             '"SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = {}".format($n1)'),
-            ('" ".join(["SELECT $c0 FROM", $n2, "WHERE $c1 = ?"])',
-             '" ".join(["SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 =", $n1])'),
+            '"SELECT $c0 FROM " + %s + " WHERE $c1 = ?"',
+            '"SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = \'" + %s + "\'"',
+            '"DELETE FROM %%s WHERE $c1 = ?" %% %s',
+            '"DELETE FROM $t0 WHERE $c2 = ? AND $c1 = \'%%s\'" %% %s',
+            '"SELECT $c0 FROM {} WHERE $c1 = ?".format(%s)',
+            '"SELECT $c0 FROM $t0 WHERE $c1 = \'{}\' OR $c2 = ?".format(%s)',
+            '" ".join(["SELECT $c0 FROM", %s, "WHERE $c1 = ?"])',
+            '"".join(["SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = \'", %s, "\'"])',
         )
-    )  # fmt: skip
+    )
+    bound = rng.choice(("[%s]", "(%s,)"))
     return draw(
         rng,
         "python",
@@ -68,7 +69,7 @@ import sqlite3
 def $fn0($req):
     ~d
     %$n1 = $req["$k0"]
-    %$n2 = "«$t0|$t1»"
+    %$n2 = "«$t1|$w0»"
     $conn = sqlite3.connect("$d0.db")
     ~
     @A
@@ -78,15 +79,15 @@ def $fn0($req):
 """,
         (
             side("$n1 becomes part of the query text, the binding covers $n2 only",
-                 A=f"!$n4 = {value_way}\n$n3 = $conn.execute($n4, [$n2])"),
+                 A=f"!$n4 = {text % '$n1'}\n$n3 = $conn.execute($n4, {bound % '$n2'})"),
             side("$n1 becomes part of the query text, the binding covers $n2 only",
-                 A=f"!$n4 = {value_way}\n$n3 = $conn.execute($n4, ($n2,))"),
+                 A=f"$n6 = {bound % '$n2'}\n!$n4 = {text % '$n1'}\n$n3 = $conn.execute($n4, $n6)"),
         ),
         (
             side("only the constant $n2 is in the query text, $n1 is bound",
-                 A=f"$n4 = {table_way}\n!$n3 = $conn.execute($n4, [$n1])"),
+                 A=f"$n4 = {text % '$n2'}\n!$n3 = $conn.execute($n4, {bound % '$n1'})"),
             side("only the constant $n2 is in the query text, $n1 is bound",
-                 A=f"$n4 = {table_way}\n!$n3 = $conn.execute($n4, ($n1,))"),
+                 A=f"!$n6 = {bound % '$n1'}\n$n4 = {text % '$n2'}\n$n3 = $conn.execute($n4, $n6)"),
         ),
     )  # fmt: skip
 
@@ -180,9 +181,9 @@ def $fn2($req):
 """,
         (
             side("$n1 stands in the LIKE pattern of the text",
-                 A="$n6 = \"$w1\"\n!$n3 = f\"SELECT $c0 FROM $t0 WHERE $c1 LIKE '%{$n1}%' OR $c2 LIKE ?\""),
+                 A="$n6 = \"$w1\"\n$n7 = $n1\n!$n3 = f\"SELECT $c0 FROM $t0 WHERE $c1 LIKE '%{$n7}%' OR $c2 LIKE ?\""),
             side("$n1 stands in the LIKE pattern of the text",
-                 A="$n6 = \"$w1\"\n!$n3 = f\"SELECT $c0 FROM $t0 WHERE $c2 LIKE ? AND $c1 LIKE '{$n1}%'\""),
+                 A="$n6 = \"$w1\"\n$n7 = $n1\n!$n3 = f\"SELECT $c0 FROM $t0 WHERE $c2 LIKE ? AND $c1 LIKE '{$n7}%'\""),
         ),
         (
             side("$n6 is $n1 and is bound with its percent signs",
@@ -304,7 +305,7 @@ def $fn0($conn, $req):
 def checked_which(rng: random.Random) -> Sample:
     """Wrong: the bound value is checked or the check has no effect; right: the value in the text is checked."""
     check = rng.choice(("%s.isdigit()", 're.fullmatch(r"\\d+", %s)', 're.fullmatch("[a-z0-9]+", %s)', "%s.isalnum()"))
-    stop = rng.choice(("return None", "return []", 'raise $exc("$w0")'))
+    stop = rng.choice(("return None", 'print("$w0")\n    return 0', 'raise $exc("$w0")'))
     return draw(
         rng,
         "python",

@@ -1022,6 +1022,7 @@ def running_total(rng: random.Random) -> Sample:
     stop = "\n    return NULL;"
     head = "uint32_t $tot = 0;"
     bads = [
+        (head, f"if ($tot > $M || $tot > $M - $p[$i]){MARK}{stop}\n{step}", "", "$M - $p[$i] wraps for a large $p[$i]"),
         (head, f"{step}\nif ($tot > $M){MARK}{stop}", "", "$tot += $p[$i] wraps before $tot is compared"),
         (head, f"if ($tot > $M - $p[$i]){MARK}{stop}\n{step}", "", "$M - $p[$i] wraps for a large $p[$i]"),
         (
@@ -1140,6 +1141,7 @@ def grow_buffer(rng: random.Random) -> Sample:
         f"    if ($buf == NULL)\n        return $E;\n    $q->$b = $buf;\n    {cap} = $tot;\n}}"
     )
     bads = [
+        (f"if ({used} > $M || {cap} > $M){MARK}{stop}{resize}", f"$a is not limited, {used} + $a may wrap"),
         (f"if ({used} > $M){MARK}{stop}{resize}", f"{used} is limited but a huge $a makes {used} + $a wrap"),
         (f"if ({used} + $a > $M){MARK}{stop}{resize}", f"{used} + $a wraps before it is compared with $M"),
         (

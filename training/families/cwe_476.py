@@ -30,6 +30,7 @@ def alloc_record(rng: random.Random) -> Sample:
         }
         """.replace("ALLOC", rng.choice(("malloc(sizeof(*$b))", "calloc(1, sizeof(*$b))", "malloc(sizeof(struct $st))")))
     wrong = [
+        way("$o and $len are checked, but $b may be NULL", before="! if (NUL($o) || $len < 0) { free($b); return NULL; }"),
         way("$o is checked, but $b may be NULL when malloc fails", before="! if (NUL($o)) return NULL;"),
         way("$b is checked only after $b->$v was written", after="if (NUL($b)) return NULL;"),
         way("the check lets a NULL $b through when $len is 0 or less", before="! if (NUL($b) && $len > 0) return NULL;"),
@@ -62,6 +63,7 @@ def environment_text(rng: random.Random) -> Sample:
         """
     use = rng.choice(("$len = strlen($buf);", "$len = strcmp($buf, $src) == 0;", "$len = $buf[0] == '/';"))
     wrong = [
+        way("$buf2 and $src are checked but $buf may be NULL", before="! if (NUL($buf2) || NUL($src)) return 0;", use=use),
         way("$buf2 is checked but $buf may be NULL", before="! if (NUL($buf2)) return 0;", use=use),
         way("$buf is read before the check of $buf", use=f"! {use}\nif (NUL($buf)) return 0;"),
         way("one of the two being set is enough to pass, so $buf may be NULL",
@@ -97,6 +99,8 @@ def split_at_mark(rng: random.Random) -> Sample:
         }
         """
     wrong = [
+        way("$src and $o are checked but $a is NULL when there is no '$m'", before="! if (NUL($o) || $src == *$o) return $err;"),
+        way("$src and $o are checked but $a is NULL when there is no '$m'", before="! if (NUL($src) || NUL($o)) return $err;"),
         way("$src is checked but $a is NULL when there is no '$m'", before="! if (NUL($src)) return $err;"),
         way("$src is looked at, but $a is NULL when there is no '$m'", before="! if ($src[0] == '\\0') return $err;"),
         way("$a is checked only after *$a was written", after="if (NUL($a)) return $err;"),
@@ -135,6 +139,7 @@ def list_search(rng: random.Random) -> Sample:
     use = rng.choice(("$b->$v2 = $len + 1;", "$b->$v2++;", "$b->$v2 -= 2;"))
     good_loop = "while (OK($b) && $b->$v != $len)"
     wrong = [
+        way("$b is NULL after the loop when $len is absent", loop=good_loop, after="! if (NUL($o) || $len < 0) return $err;", use=use),
         way("the loop has no end when $len is absent, $b becomes NULL",
             loop="! while ($b->$v != $len)", after="if (NUL($b)) return $err;", use=use),
         way("$b->$v is read before $b is checked, at the end of the list",
@@ -211,6 +216,8 @@ def table_lookup(rng: random.Random) -> Sample:
         """
     use = "$a->$v = $len2;\nif (OK($b)) $b->$v2++;"
     wrong = [
+        way("the range of $len2 is checked, $fn2 may miss $len", before="! if ($len2 < 0 || $len2 >= $CAP) return $err;", use=use),
+        way("$b is checked, $a is NULL when $fn2 misses $len", before="! if (NUL($b) || $len == 0) return $err;", use=use),
         way("$b is checked, $a is NULL when $fn2 misses $len", before="! if (NUL($b)) return $err;", use=use),
         way("$a may be NULL when $b is found", before="! if (NUL($a) && NUL($b)) return $err;", use=use),
         way("$len is checked for 0 only, $fn2 gives NULL for others", before="! if ($len == 0) return $err;", use=use),
@@ -357,12 +364,11 @@ def reset_order(rng: random.Random) -> Sample:
             return $len;
         }
         """
-    drop = rng.choice(("free($o->$a);", "if ($v > 0) free($o->$a);"))
     drop = "free($o->$a);"
     use = rng.choice(("$len = $o->$a[0] + $v;", "$len = *$o->$a - $v;", "$len = $v * $o->$a[1];"))
     wrong = [
         way("$a is set to NULL before it is read", body=f"{drop}\n$o->$a = NULL;\n! {use}"),
-        way("$a, which is NULL by then, is read", body=f"{drop}\n$o->$a = NULL;\n@note\n! {use}\n$o->$b = NULL;"),
+        way("$a, which is NULL by then, is read", body=f"{drop}\n$o->$a = NULL;\n! {use}\n$o->$b = NULL;"),
         way("$a is moved to $b and set to NULL, then $a is read", body=f"$o->$b = $o->$a;\n$o->$a = NULL;\n! {use}"),
         way("a NULL $a goes on to be read", body=f"if ($v < 0) $o->$a = NULL;\n! {use}"),
     ]
@@ -372,7 +378,6 @@ def reset_order(rng: random.Random) -> Sample:
         way("$a is read before it moves to $b", body=f"! {use}\n$o->$b = $o->$a;\n$o->$a = NULL;"),
         way("$b is set to NULL, $a is not", body=f"$o->$b = $o->$a;\nif ($v < 0) $o->$b = NULL;\n! {use}"),
     ]
-    wrong = [way(w.why, body=w.slots["body"].replace("@note\n", "")) for w in wrong]
     return weave(rng, text, wrong, right)
 
 
@@ -395,6 +400,7 @@ def calendar_fields(rng: random.Random) -> Sample:
         }
         """.replace("CALL", call)
     wrong = [
+        way("$c and $src are checked but $a may be NULL", before="! if (NUL($c) || $src == 0) return $err;"),
         way(f"$c is tested, but $a may be NULL from {call}", before="! if (NUL($c)) return $err;"),
         way("$a is read before it is tested", after="if (NUL($a)) return $err;"),
         way("$src is tested for 0, but a far $src makes $a NULL", before="! if ($src == 0) return $err;"),
@@ -423,11 +429,13 @@ def second_token(rng: random.Random) -> Sample:
             @note
             @use
             @noise1
+            *$v += $k;
             return $a != $b;
         }
         """
     use = rng.choice(("*$v = atoi($b);", "*$v = (int)strlen($b);", "*$v = $b[0] - '0';"))
     wrong = [
+        way("$a and $v are tested, but with one token $b is NULL", before="! if (NUL($a) || NUL($v)) return $err;", use=use),
         way("$a is tested, but with one token $b is NULL", before="! if (NUL($a)) return $err;", use=use),
         way("with one token $a is set and $b NULL, which passes", before="! if (NUL($a) && NUL($b)) return $err;", use=use),
         way("$b is used before it is tested", use=f"! {use}\nif (NUL($b)) return $err;"),
@@ -438,7 +446,7 @@ def second_token(rng: random.Random) -> Sample:
         way("$a or $b missing returns", before="! if (NUL($a) || NUL($b)) return $err;", use=use),
         way("$b is used only when it is there", use="! if (OK($b)) " + use),
     ]
-    return weave(rng, text, wrong, right, m=rng.choice((" ", ",", ":", ";", "=", "|", "/")))
+    return weave(rng, text, wrong, right, m=rng.choice((" ", ",", ":", ";", "=", "|", "/")), k=str(rng.randrange(1, 50)))
 
 
 def out_parameter(rng: random.Random) -> Sample:

@@ -269,6 +269,8 @@ def loop_fill(rng: random.Random) -> Sample:
     where = rng.choice(("decl", "local"))
     kind = "static int" if where == "decl" else "int"
     wrong = [
+        way("$arr has $CAPv cells but $i goes down from $BIGw",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = $BIGm; $i >= 0; $i--)"}),
         way("$arr has $CAPv cells but $i runs to $CAPv inclusive",
             **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i <= $CAP; $i++)"}),
         way("$arr has $CAPv cells but $i runs below $BIGv",
@@ -311,6 +313,10 @@ def copy_after_check(rng: random.Random) -> Sample:
         """.replace("COPY", copy)
     okay = "if (strlen($src2) < SZ($buf2, $BIG)) strcpy($buf2, $src2);"
     wrong = [
+        way("$src may have $BIGw characters, more than the $CAPv bytes of $buf", other=okay,
+            before="! if (strlen($src) > SZ($buf2, $BIG) - 1) return $err;"),
+        way("$src may have $CAPv characters, so its NUL goes past $buf", other=okay,
+            before="! if (strlen($src) - 1 >= SZ($buf, $CAP)) return $err;"),
         way("$src may have $CAPv characters, so its NUL goes past $buf", other=okay,
             before="! if (strlen($src) > SZ($buf, $CAP)) return $err;"),
         way("the check takes the size of $buf2, $BIGv, but $buf holds $CAPv", other=okay,
@@ -392,6 +398,10 @@ def index_guard(rng: random.Random) -> Sample:
     first, second = rng.sample(("one", "two"), 2)
     other = "if ($j < 0 || $j >= $BIG) return $err;"
     wrong = [
+        way("$i may be up to $BIGw but $arr has $CAPv cells",
+            **{first: "! if ($i < 0 || $i > $BIGm) return $err;", second: other}),
+        way("$i may be up to $CAPv, one past $arr",
+            **{first: "! if ($i < 0 || $i - 1 >= $CAP) return $err;", second: other}),
         way("$i may be $CAPv, one past $arr", **{first: "! if ($i < 0 || $i > $CAP) return $err;", second: other}),
         way("$i may be up to $BIGw but $arr has $CAPv cells",
             **{first: "! if ($i < 0 || $i >= $BIG) return $err;", second: other}),
@@ -431,6 +441,10 @@ def append_cursor(rng: random.Random) -> Sample:
         }
         """
     wrong = [
+        way("$len is compared with $arr, but $top bytes of it are in use",
+            before="! if ($len > SZ($o->$arr, $CAP) - 1 || $o->$top > SZ($o->$arr, $CAP)) return $err;"),
+        way("$top and $len each fit $arr but together they need not",
+            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP)) return $err;"),
         way("$len is compared with all of $arr, not with what is left after $top",
             before="! if ($len > SZ($o->$arr, $CAP)) return $err;"),
         way("only $top is checked, $len may be more than is left of $arr",
@@ -551,6 +565,7 @@ def grid_swap(rng: random.Random) -> Sample:
     row, col = f"${lines}", f"${width}"
     joined = "! if ($i {0} {1} || $j {2} {3}) return $err;"
     wrong = [
+        way("$i and $j have each other's limit", before=joined.format(">", col + "m", ">", row + "m")),
         way(f"$i is held below {col}v and $j below {row}v, but $arr is {row}v by {col}v",
             before=joined.format(">=", col, ">=", row)),
         way(f"$i may be {row}v, one past the rows of $arr", before=joined.format(">", row, ">=", col)),
@@ -600,7 +615,7 @@ def stack_push(rng: random.Random) -> Sample:
                 check="! if ($o->$top >= $CAP) return $err;"),
             way("$top of $CAPw passes and is stepped to $CAPv, one past $arr", store=store,
                 check="! if ($o->$top > $CAPm) return $err;"),
-            way("$top is never $CAPv before $CAPv is written, one past $arr", store=store,
+            way("a $top of $CAPw passes and is stepped to $CAPv, one past $arr", store=store,
                 check="! if ($o->$top == $CAP) return $err;"),
         ]
         right = [
@@ -718,6 +733,9 @@ def format_append(rng: random.Random) -> Sample:
         }
         """
     wrong = [
+        way("$src2 is measured, $i grew with $src past $buf",
+            before="! if (strlen($src2) > SZ($buf, $BIG) - 1) return $err;"),
+        way("$i may be $BIGv, one past $buf", before="! if ($i - 1 >= SZ($buf, $BIG)) return $err;"),
         way("$i counts what snprintf would have written, past $buf"
             ", and is checked too late", after="if ($i >= SZ($buf, $BIG)) return $err;"),
         way("$i may be $BIGv, one past $buf", before="! if ($i > SZ($buf, $BIG)) return $err;"),

@@ -1,0 +1,101 @@
+"""Held-out choice: grouped folds, nested; the best cell on the training side, with the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from steerlab.errors import OptionError
+from steerlab.statistics import grouped_folds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One outer fold: names of the groups that choose and train, and of those that are only tested.
+
+    `inner` splits the training groups again: (groups that a vector is built on, groups that it is tried on).
+    """
+
+    number: int
+    train: frozenset[str]
+    test: frozenset[str]
+    inner: tuple[tuple[frozenset[str], frozenset[str]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The setting that a fold's training side chose."""
+
+    method: str
+    layer: int
+    coefficient: float
+    score: float
+    reason: str
+
+
+def nested_folds(
+    groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n_inner: int, seed: int
+) -> list[Fold]:
+    """Outer folds by group, each with inner folds of its training side; a group is never split.
+
+    `groups` and `strata` have one entry per program. Raises: OptionError when there are too few groups.
+    """
+    if n_inner < 2:
+        raise OptionError(f"{n_inner} inner folds are too few: choose at least 2.")
+    outer = grouped_folds(groups, strata, n_folds=n_folds, seed=seed)
+    folds = []
+    for number, rows in enumerate(outer):
+        test = frozenset(groups[i] for i in rows)
+        left = [i for i in range(len(groups)) if groups[i] not in test]
+        parts = grouped_folds(
+            [groups[i] for i in left], [strata[i] for i in left], n_folds=n_inner, seed=seed + 1 + number
+        )
+        train = frozenset(groups[i] for i in left)
+        tried = [frozenset(groups[left[i]] for i in part) for part in parts]
+        folds.append(
+            Fold(number=number, train=train, test=test, inner=tuple((train - part, part) for part in tried))
+        )
+    return folds
+
+
+def balanced_accuracy(rows: pd.DataFrame) -> float:
+    """Mean of the accuracies on vulnerable and on patched rows; unanswered rows count in neither."""
+    scored = rows[rows["answer"].notna()]
+    right = scored["answer"] == scored["label"]
+    by_label = right.groupby(scored["label"]).mean()
+    return float(by_label.mean()) if len(by_label) else float("nan")
+
+
+def choose_template(rows: pd.DataFrame) -> str:
+    """The template with the highest unsteered balanced accuracy on these (training) rows; the first on a tie."""
+    order = {name: place for place, name in enumerate(rows["template"].drop_duplicates())}
+    scores = {str(name): balanced_accuracy(part) for name, part in rows.groupby("template")}
+    return max(scores, key=lambda name: (scores[name], -order[name]))
+
+
+def choose_cell(grid: pd.DataFrame, unsteered: pd.DataFrame) -> Choice:
+    """The cell with the highest balanced accuracy on inner held-out rows; the smaller dose on a tie.
+
+    `grid` has the rows of all cells, `unsteered` those of the same programs without steering.
+    """
+    scores = {
+        (str(method), int(layer), float(coefficient)): balanced_accuracy(part)
+        for (method, layer, coefficient), part in grid.groupby(["method", "layer", "coefficient"])
+    }
+    if not scores:
+        raise OptionError("the grid has no cell: give at least one layer and one coefficient.")
+    ranked = sorted(scores, key=lambda cell: (-scores[cell], abs(cell[2]), cell[1], cell[0], cell[2]))
+    method, layer, coefficient = ranked[0]
+    best, base = scores[ranked[0]], balanced_accuracy(unsteered)
+    tied = sum(score == best for score in scores.values())
+    reason = (
+        f"best of {len(scores)} cells on {grid['program'].nunique()} training programs by balanced accuracy: "
+        f"{best:.3f} against {base:.3f} unsteered"
+    )
+    if tied > 1:
+        reason += f"; {tied} cells tied, the smallest dose was taken"
+    if best <= base:
+        reason += "; no cell beat the unsteered model there"
+    return Choice(method=method, layer=layer, coefficient=coefficient, score=best, reason=reason)

@@ -1,0 +1,243 @@
+"""What a detection study works on: programs that fit, prompts, folds and captured residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from steerlab.batches import Progress
+from steerlab.capturing import capture
+from steerlab.contrast import ContrastPair, Program, ProgramSet, cwe_number
+from steerlab.errors import DataError, LayerError, OptionError, nearest
+from steerlab.interventions import Intervention
+from steerlab.models import Model
+from steerlab.positions import Positions
+from steerlab.selection import Fold, nested_folds
+from steerlab.tasks.detection import Template, read_templates, render
+
+LONGEST_ANSWER = 32
+DEFAULT_COEFFICIENTS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionSettings:
+    """Everything that decides what a detection study computes.
+
+    `layers` empty means four spread over the depth; `scope` says whether one vector serves all CWEs (pooled) or
+    each CWE has its own (per_cwe). `draws` is the number of random and of shuffled vectors.
+    """
+
+    model: str
+    pairs: str
+    layers: tuple[int, ...] = ()
+    coefficients: tuple[float, ...] = DEFAULT_COEFFICIENTS
+    methods: tuple[str, ...] = ("mean_difference",)
+    operation: str = "add"
+    positions: Positions = "from_last_prompt_token"
+    dose: str = "absolute"
+    scope: str = "pooled"
+    templates: str = ""
+    folds: int = 3
+    inner_folds: int = 2
+    draws: int = 3
+    seed: int = 0
+    limit: int = 0
+    cwes: tuple[str, ...] = ()
+    max_new_tokens: int = LONGEST_ANSWER
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.scope not in ("pooled", "per_cwe"):
+            raise OptionError(f"scope {self.scope!r} does not exist. {nearest(self.scope, ('pooled', 'per_cwe'))}")
+        if not self.coefficients or any(not np.isfinite(c) or c == 0 for c in self.coefficients):
+            raise OptionError("give at least one coefficient, none of them 0: unsteered is measured anyway.")
+        if self.draws < 1 or self.limit < 0 or self.max_new_tokens < 1:
+            raise OptionError("draws and max_new_tokens must be at least 1, limit at least 0 (0: no limit).")
+        for name in ("layers", "coefficients", "methods", "cwes"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise OptionError(f"{name} names something twice: {', '.join(map(str, values))}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What the trials draw on. `prompts[template][program id]` are whole prompts; pairs are rendered, too."""
+
+    model: Model
+    settings: DetectionSettings
+    layers: tuple[int, ...]
+    programs: tuple[Program, ...]
+    pairs: tuple[ContrastPair, ...]
+    templates: tuple[Template, ...]
+    folds: tuple[Fold, ...]
+    n_too_long: int
+    notes: tuple[str, ...]
+    source: ProgramSet
+    _residuals: dict[str, dict[str, int]] = field(default_factory=dict)
+    _arrays: dict[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
+
+    def template(self, name: str) -> Template:
+        """The template of this name."""
+        return next(template for template in self.templates if template.name == name)
+
+    def in_groups(self, groups: frozenset[str]) -> list[Program]:
+        """The programs of these groups, in order."""
+        return [program for program in self.programs if program.group in groups]
+
+    def pairs_in(self, groups: frozenset[str], cwe: str = "") -> list[ContrastPair]:
+        """The pairs of these groups (and of this CWE, unless it is empty)."""
+        return [p for p in self.pairs if p.group in groups and (not cwe or p.labels.get("cwe") == cwe)]
+
+    def residuals(self, template: Template, texts: Sequence[str], layer: int) -> np.ndarray:
+        """Residuals at the last prompt token of rendered `texts` at `layer`, float32 [text, d_model]."""
+        places = self._residuals[template.name]
+        return self._arrays[template.name][layer][[places[text] for text in texts]]
+
+    def capture(self, template: Template, *, progress: Progress | None = None) -> None:
+        """Read the residuals of all programs and pairs under `template`, once."""
+        if template.name in self._arrays:
+            return
+        texts = [render(template, program) for program in self.programs]
+        texts += [text for pair in self.pairs for text in rendered_pair(template, pair)]
+        unique = list(dict.fromkeys(texts))
+        seen = capture(self.model, unique, layers=self.layers, positions="last_prompt_token", progress=progress)
+        self._residuals[template.name] = {text: place for place, text in enumerate(unique)}
+        self._arrays[template.name] = {layer: residual.numpy() for layer, residual in seen.items()}
+
+    def intervention(self, vector: object, coefficient: float) -> Intervention:
+        """`vector` at `coefficient` with the study's operation, positions and dose."""
+        s = self.settings
+        return Intervention(
+            vector=vector,  # type: ignore[arg-type]
+            coefficient=coefficient,
+            operation=s.operation,
+            positions=s.positions,
+            dose=s.dose,  # type: ignore[arg-type]
+        )
+
+
+def rendered_pair(template: Template, pair: ContrastPair) -> tuple[str, str]:
+    """The prompts of a pair's positive (patched) and negative (vulnerable) side."""
+    sides = []
+    for label, text in (("patched", pair.positive), ("vulnerable", pair.negative)):
+        program = Program(
+            id=f"{pair.id}/{label}",
+            group=pair.group,
+            cwe=pair.labels.get("cwe", ""),
+            language=pair.labels.get("language", ""),
+            label=label,  # type: ignore[arg-type]
+            code=pair.prompt + text,
+        )
+        sides.append(render(template, program))
+    return sides[0], sides[1]
+
+
+def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, instruction: str) -> Material:
+    """Choose programs, drop what does not fit the context (counted and named), make the folds.
+
+    Raises: DataError when a CWE is absent, only one class is left, or nothing fits; LayerError, OptionError.
+    """
+    found = read_templates(Path(settings.templates) if settings.templates else None)
+    notes = [*source.notes, *found.notes]
+    programs = _chosen(source, settings)
+    fits = _fitting(model, found.templates, programs, instruction, settings.max_new_tokens)
+    too_long = [program.id for program in programs if program.id not in fits]
+    if too_long:
+        named = ", ".join(too_long[:5]) + (", ..." if len(too_long) > 5 else "")
+        notes.append(
+            f"{len(too_long)} of {len(programs)} programs do not fit the context of {model.context} tokens with every "
+            f"template and are unscored: {named}"
+        )
+    programs = [program for program in programs if program.id in fits]
+    labels = {program.label for program in programs}
+    if len(labels) < 2:
+        what = f"only {labels.pop()} programs" if labels else "no program"
+        raise DataError(f"{what} of {source.name} can be scored ({len(too_long)} are too long): both classes are needed.")
+    groups = {program.group for program in programs}
+    pairs = [pair for pair in source.pairs if pair.group in groups and _pair_fits(model, found.templates, pair)]
+    if len({pair.group for pair in pairs}) < 2:
+        raise DataError(f"{source.name} leaves pairs in {len(pairs)} groups: directions need at least 2.")
+    folds = nested_folds(
+        [program.group for program in programs],
+        [program.cwe for program in programs],
+        n_folds=settings.folds,
+        n_inner=settings.inner_folds,
+        seed=settings.seed,
+    )
+    return Material(
+        model=model,
+        settings=settings,
+        layers=_layers(model, settings.layers),
+        programs=tuple(programs),
+        pairs=tuple(pairs),
+        templates=found.templates,
+        folds=tuple(folds),
+        n_too_long=len(too_long),
+        notes=tuple(notes),
+        source=source,
+    )
+
+
+def _layers(model: Model, given: Sequence[int]) -> tuple[int, ...]:
+    n = model.n_layers
+    layers = tuple(given) or tuple(sorted({n // 4, n // 2, (3 * n) // 4, max(0, n - 2)}))
+    for layer in layers:
+        if not 0 <= layer < n:
+            raise LayerError(
+                f"layer {layer} does not exist: {model.name} has layers 0..{n - 1}. Choose --layers within 0..{n - 1}."
+            )
+    return layers
+
+
+def _chosen(source: ProgramSet, settings: DetectionSettings) -> list[Program]:
+    programs = source.evaluated()
+    present = {program.cwe for program in programs}
+    for cwe in settings.cwes:
+        if cwe not in present:
+            raise DataError(f"{source.name} has no program of {cwe}. {nearest(cwe, present)}")
+    if settings.cwes:
+        programs = [program for program in programs if program.cwe in settings.cwes]
+    return _limited(programs, settings.limit, settings.seed) if settings.limit else programs
+
+
+def _limited(programs: Sequence[Program], limit: int, seed: int) -> list[Program]:
+    """About `limit` programs, whole groups only, the CWEs in turn, drawn with `seed`."""
+    random = np.random.default_rng(seed)
+    by_cwe: dict[str, list[str]] = {}
+    for program in programs:
+        names = by_cwe.setdefault(program.cwe, [])
+        if program.group not in names:
+            names.append(program.group)
+    for cwe in sorted(by_cwe, key=cwe_number):
+        random.shuffle(by_cwe[cwe])
+    sizes = {group: sum(program.group == group for program in programs) for group in {p.group for p in programs}}
+    taken: dict[str, int] = {}
+    while sum(taken.values()) < limit and any(by_cwe.values()):
+        for cwe in sorted(by_cwe, key=cwe_number):
+            if by_cwe[cwe] and sum(taken.values()) < limit:
+                group = by_cwe[cwe].pop()
+                taken[group] = sizes[group]
+    return [program for program in programs if program.group in taken]
+
+
+def _fitting(
+    model: Model, templates: Sequence[Template], programs: Sequence[Program], instruction: str, new_tokens: int
+) -> set[str]:
+    if model.context is None:
+        return {program.id for program in programs}
+    fits = {program.id for program in programs}
+    for template in templates:
+        texts = [instruction + render(template, program) for program in programs]
+        lengths = [len(ids) for ids in model.tokenizer(texts)["input_ids"]]
+        fits -= {p.id for p, n in zip(programs, lengths, strict=True) if n + new_tokens > model.context}
+    return fits
+
+
+def _pair_fits(model: Model, templates: Sequence[Template], pair: ContrastPair) -> bool:
+    if model.context is None:
+        return True
+    texts = [text for template in templates for text in rendered_pair(template, pair)]
+    return all(len(ids) <= model.context for ids in model.tokenizer(texts)["input_ids"])

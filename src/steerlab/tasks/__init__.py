@@ -1,0 +1,1 @@
+"""Tasks: what an answer or a completion is worth."""
