@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import platform
 import random
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.overlap import ngrams
 
 # Installed packages that are read, with their licence as declared by the package. Only names in this table are read.
 PACKAGES: dict[str, str] = {
@@ -31,6 +34,8 @@ PACKAGES: dict[str, str] = {
 READ_LICENCES = ("MIT", "BSD", "Apache", "PSF")
 STANDARD_LIBRARY_SKIPPED = ("test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "pydoc_data", "encodings")
 LARGEST_FILE = 120_000
+NGRAM = 13
+SHARED_LIMIT = {False: 8, True: 0}  # a whole file of a library; a function of SVEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +62,6 @@ def _version(package: str) -> str:
 
 def python_texts() -> Iterator[tuple[Source, str]]:
     """Every readable file of the standard library and of the packages in PACKAGES, in a fixed order."""
-    import platform
-
     standard = Path(sysconfig.get_paths()["stdlib"])
     roots = [("python", "PSF-2.0", platform.python_version(), standard, STANDARD_LIBRARY_SKIPPED)]
     site = Path(sysconfig.get_paths()["purelib"])
@@ -88,8 +91,12 @@ def sven_texts(train_folder: Path) -> Iterator[tuple[Source, str]]:
                 yield Source(origin="sven-train", licence="MIT", name=f"{path.name}:{number}:{side}", version="", sha256=digest), text
 
 
-def write_corpus(folder: Path, sven_train: Path | None) -> list[str]:
-    """Write the texts (one JSON string a line) and `sources.jsonl`; return the texts."""
+def write_corpus(folder: Path, sven_train: Path | None, avoided: set[tuple[str, ...]]) -> list[str]:
+    """Write the texts (one JSON string a line) and `sources.jsonl`; return the texts.
+
+    A text is left out when it shares more than SHARED_LIMIT n-grams with `avoided` (13-grams of the held-out sets):
+    SVEN's two splits hold copies of the same functions, for example.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     texts: list[str] = []
     seen: set[str] = set()
@@ -99,6 +106,8 @@ def write_corpus(folder: Path, sven_train: Path | None) -> list[str]:
             if source.sha256 in seen:
                 continue
             seen.add(source.sha256)
+            if avoided and len(ngrams(text, NGRAM) & avoided) > SHARED_LIMIT[source.origin == "sven-train"]:
+                continue
             sources.write(json.dumps(source.__dict__) + "\n")
             out.write(json.dumps(text) + "\n")
             texts.append(text)

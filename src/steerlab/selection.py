@@ -35,9 +35,7 @@ class Choice:
     reason: str
 
 
-def nested_folds(
-    groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n_inner: int, seed: int
-) -> list[Fold]:
+def nested_folds(groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n_inner: int, seed: int) -> list[Fold]:
     """Outer folds by group, each with inner folds of its training side; a group is never split.
 
     `groups` and `strata` have one entry per program. Raises: OptionError when there are too few groups.
@@ -54,9 +52,7 @@ def nested_folds(
         )
         train = frozenset(groups[i] for i in left)
         tried = [frozenset(groups[left[i]] for i in part) for part in parts]
-        folds.append(
-            Fold(number=number, train=train, test=test, inner=tuple((train - part, part) for part in tried))
-        )
+        folds.append(Fold(number=number, train=train, test=test, inner=tuple((train - part, part) for part in tried)))
     return folds
 
 

@@ -17,56 +17,321 @@ from training.families.contract import Family, Sample
 
 MARK = "\x01"
 
-NOUNS = (
-    "packet frame label token sensor ticket route badge pixel report cell event batch song "
-    "order shelf parcel region channel gauge marker profile widget voucher lesson planet harbor"
-).split()
-VERBS = (
-    "store load fill push apply set put collect record update handle import add build format "
-    "place parse merge take save prepare attach register emit pack"
-).split()
-STRUCTS = (
-    "queue session device panel journal catalog station roster ledger mailbox depot engine client "
-    "stage cache monitor buffer_set reader player vault garden board folder tracker"
-).split()
-BUFFERS = (
-    "buf out dst text line name area slot_data tmp field_text scratch dest work store page body title "
-    "chunk block holder row_text target outbuf"
-).split()
-SOURCES = (
-    "src in input msg raw arg value_text given data payload word from str item user_text incoming "
-    "request content source part piece"
-).split()
-COUNTS = "len count size total used amount length num nbytes qty span extent width height depth mass".split()
-COUNTS += "need have tally sum volume".split()
-INDEXES = "i j k pos idx at n p_at cur off where step slot ix loc spot offset cursor iter place_no".split()
-VALUES = "value v code level flag_bits mark score x val weight tone color rank grade unit_no phase kind".split()
-VALUES += "id serial tag temp".split()
-FIELDS = (
-    "items cells data_v entries values table list_v samples slots marks points names_v records pool stack_v "
-    "blocks elems queue_v codes rows nodes_v"
-).split()
-TAILS = "top used_n fill_n head tail_n next_n level_n end_n last_n live stored held in_use placed mark_n".split()
-TAILS += "busy taken got seen ready".split()
-MACROS = (
-    "MAX_LEN BUF_LEN NAME_MAX_LEN LIMIT SLOTS CAPACITY ROOM ENTRIES LINE_LEN TOTAL_MAX WIDTH HEIGHT ROWS COLS "
-    "DEPTH TABLE_LEN FIELD_LEN TEXT_MAX UNITS BLOCK_LEN COUNT_MAX CELLS"
-).split()
-COUNTERS = "stat_calls hits nr_ops ticks_seen debug_count rounds visits epoch_no trace_level uses".split()
-COUNTERS += "runs attempts jobs_done beats cycles checks_made events_seen laps passes_made turns".split()
+NOUNS = [
+    "packet",
+    "frame",
+    "label",
+    "token",
+    "sensor",
+    "ticket",
+    "route",
+    "badge",
+    "pixel",
+    "report",
+    "cell",
+    "event",
+    "batch",
+    "song",
+    "order",
+    "shelf",
+    "parcel",
+    "region",
+    "channel",
+    "gauge",
+    "marker",
+    "profile",
+    "widget",
+    "voucher",
+    "lesson",
+    "planet",
+    "harbor",
+]
+VERBS = [
+    "store",
+    "load",
+    "fill",
+    "push",
+    "apply",
+    "set",
+    "put",
+    "collect",
+    "record",
+    "update",
+    "handle",
+    "import",
+    "add",
+    "build",
+    "format",
+    "place",
+    "parse",
+    "merge",
+    "take",
+    "save",
+    "prepare",
+    "attach",
+    "register",
+    "emit",
+    "pack",
+]
+STRUCTS = [
+    "queue",
+    "session",
+    "device",
+    "panel",
+    "journal",
+    "catalog",
+    "station",
+    "roster",
+    "ledger",
+    "mailbox",
+    "depot",
+    "engine",
+    "client",
+    "stage",
+    "cache",
+    "monitor",
+    "buffer_set",
+    "reader",
+    "player",
+    "vault",
+    "garden",
+    "board",
+    "folder",
+    "tracker",
+]
+BUFFERS = [
+    "buf",
+    "out",
+    "dst",
+    "text",
+    "line",
+    "name",
+    "area",
+    "slot_data",
+    "tmp",
+    "field_text",
+    "scratch",
+    "dest",
+    "work",
+    "store",
+    "page",
+    "body",
+    "title",
+    "chunk",
+    "block",
+    "holder",
+    "row_text",
+    "target",
+    "outbuf",
+]
+SOURCES = [
+    "src",
+    "in",
+    "input",
+    "msg",
+    "raw",
+    "arg",
+    "value_text",
+    "given",
+    "data",
+    "payload",
+    "word",
+    "from",
+    "str",
+    "item",
+    "user_text",
+    "incoming",
+    "request",
+    "content",
+    "source",
+    "part",
+    "piece",
+]
+COUNTS = [
+    "len",
+    "count",
+    "size",
+    "total",
+    "used",
+    "amount",
+    "length",
+    "num",
+    "nbytes",
+    "qty",
+    "span",
+    "extent",
+    "width",
+    "height",
+    "depth",
+    "mass",
+]
+COUNTS += ["need", "have", "tally", "sum", "volume"]
+INDEXES = [
+    "i",
+    "j",
+    "k",
+    "pos",
+    "idx",
+    "at",
+    "n",
+    "p_at",
+    "cur",
+    "off",
+    "where",
+    "step",
+    "slot",
+    "ix",
+    "loc",
+    "spot",
+    "offset",
+    "cursor",
+    "iter",
+    "place_no",
+]
+VALUES = [
+    "value",
+    "v",
+    "code",
+    "level",
+    "flag_bits",
+    "mark",
+    "score",
+    "x",
+    "val",
+    "weight",
+    "tone",
+    "color",
+    "rank",
+    "grade",
+    "unit_no",
+    "phase",
+    "kind",
+]
+VALUES += ["id", "serial", "tag", "temp"]
+FIELDS = [
+    "items",
+    "cells",
+    "data_v",
+    "entries",
+    "values",
+    "table",
+    "list_v",
+    "samples",
+    "slots",
+    "marks",
+    "points",
+    "names_v",
+    "records",
+    "pool",
+    "stack_v",
+    "blocks",
+    "elems",
+    "queue_v",
+    "codes",
+    "rows",
+    "nodes_v",
+]
+TAILS = [
+    "top",
+    "used_n",
+    "fill_n",
+    "head",
+    "tail_n",
+    "next_n",
+    "level_n",
+    "end_n",
+    "last_n",
+    "live",
+    "stored",
+    "held",
+    "in_use",
+    "placed",
+    "mark_n",
+]
+TAILS += ["busy", "taken", "got", "seen", "ready"]
+MACROS = [
+    "MAX_LEN",
+    "BUF_LEN",
+    "NAME_MAX_LEN",
+    "LIMIT",
+    "SLOTS",
+    "CAPACITY",
+    "ROOM",
+    "ENTRIES",
+    "LINE_LEN",
+    "TOTAL_MAX",
+    "WIDTH",
+    "HEIGHT",
+    "ROWS",
+    "COLS",
+    "DEPTH",
+    "TABLE_LEN",
+    "FIELD_LEN",
+    "TEXT_MAX",
+    "UNITS",
+    "BLOCK_LEN",
+    "COUNT_MAX",
+    "CELLS",
+]
+COUNTERS = [
+    "stat_calls",
+    "hits",
+    "nr_ops",
+    "ticks_seen",
+    "debug_count",
+    "rounds",
+    "visits",
+    "epoch_no",
+    "trace_level",
+    "uses",
+]
+COUNTERS += [
+    "runs",
+    "attempts",
+    "jobs_done",
+    "beats",
+    "cycles",
+    "checks_made",
+    "events_seen",
+    "laps",
+    "passes_made",
+    "turns",
+]
 SIZES = (4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 100, 128, 200, 256)
 
 NOTES = (
-    "keep in sync with the manual", "see the protocol notes", "bounds were reviewed last year",
-    "caller has done the checks", "this part is slow", "not thread safe", "TODO: tidy up",
-    "callers pass anything here", "room is limited", "size is known to be fine", "pointer is always valid here",
-    "may fail", "legacy layout", "safe: checked above", "careful: unchecked", "old clients need this",
-    "fast path", "one per request", "fixed in the last release", "no error expected", "untrusted data",
-    "copied from the old module", "make sure it fits", "never empty", "result is used below",
+    "keep in sync with the manual",
+    "see the protocol notes",
+    "bounds were reviewed last year",
+    "caller has done the checks",
+    "this part is slow",
+    "not thread safe",
+    "TODO: tidy up",
+    "callers pass anything here",
+    "room is limited",
+    "size is known to be fine",
+    "pointer is always valid here",
+    "may fail",
+    "legacy layout",
+    "safe: checked above",
+    "careful: unchecked",
+    "old clients need this",
+    "fast path",
+    "one per request",
+    "fixed in the last release",
+    "no error expected",
+    "untrusted data",
+    "copied from the old module",
+    "make sure it fits",
+    "never empty",
+    "result is used below",
 )
 
 HEADERS: tuple[tuple[str, str], ...] = (
-    ("string.h", r"\b(str(len|cpy|ncpy|cat|ncat|chr|rchr|cmp|ncmp|tok|tok_r|dup|str|spn|cspn|pbrk|nlen)|mem\w+)\("),
+    (
+        "string.h",
+        r"\b(str(len|cpy|ncpy|cat|ncat|chr|rchr|cmp|ncmp|tok|tok_r|dup|str|spn|cspn|pbrk|nlen)|mem\w+)\(",
+    ),
     ("stdlib.h", r"\b(malloc|calloc|free|realloc|getenv|atoi|strtol|strtoul|bsearch|abs|qsort)\("),
     ("stdio.h", r"\b(\w*printf|f?puts|fopen|fclose|fgets|fread|fgetc|sscanf|putchar|FILE|getchar|fputs)\b"),
     ("unistd.h", r"\b(read|write|close|readlink|gethostname)\("),
@@ -110,16 +375,37 @@ def draw_names(rng: random.Random) -> dict[str, str]:
 
     names = {"fn": function(), "fn2": function(), "fn3": function()}
     pools = {
-        "st": STRUCTS, "st2": STRUCTS, "o": SOURCES, "buf": BUFFERS, "buf2": BUFFERS, "src": SOURCES, "src2": SOURCES,
-        "len": COUNTS, "len2": COUNTS, "len3": COUNTS, "i": INDEXES, "j": INDEXES, "v": VALUES, "v2": VALUES,
-        "v3": VALUES, "arr": FIELDS, "arr2": FIELDS, "top": TAILS, "top2": TAILS, "ctr": COUNTERS, "a": NOUNS,
-        "b": NOUNS, "c": NOUNS, "d": NOUNS,
+        "st": STRUCTS,
+        "st2": STRUCTS,
+        "o": SOURCES,
+        "buf": BUFFERS,
+        "buf2": BUFFERS,
+        "src": SOURCES,
+        "src2": SOURCES,
+        "len": COUNTS,
+        "len2": COUNTS,
+        "len3": COUNTS,
+        "i": INDEXES,
+        "j": INDEXES,
+        "v": VALUES,
+        "v2": VALUES,
+        "v3": VALUES,
+        "arr": FIELDS,
+        "arr2": FIELDS,
+        "top": TAILS,
+        "top2": TAILS,
+        "ctr": COUNTERS,
+        "a": NOUNS,
+        "b": NOUNS,
+        "c": NOUNS,
+        "d": NOUNS,
     }
     return names | {role: pick(pool) for role, pool in pools.items()}
 
 
 def draw_sizes(rng: random.Random) -> tuple[dict[str, str], list[str]]:
-    """Three sizes, `CAP` < `BIG` and any `OTH`, as macros, enum constants or numbers, and their definitions."""
+    """Three sizes, `CAP` < `BIG` and any `OTH`, as macros, enum constants or numbers, and their
+    definitions."""
     low, high = sorted(rng.sample(SIZES, 2))
     other = rng.choice([size for size in SIZES if size not in (low, high)])
     macros = rng.sample(MACROS, 3)
@@ -141,7 +427,12 @@ def draw_sizes(rng: random.Random) -> tuple[dict[str, str], list[str]]:
 def noise(rng: random.Random, names: dict[str, str]) -> str:
     """An irrelevant statement, or a comment, or nothing."""
     ctr = names["ctr"]
-    statements = (f"{ctr}++;", f"{ctr} += {rng.randrange(2, 9)};", f"{ctr} = {ctr} * 3 + 1;", f"{ctr} ^= {rng.randrange(9)};")
+    statements = (
+        f"{ctr}++;",
+        f"{ctr} += {rng.randrange(2, 9)};",
+        f"{ctr} = {ctr} * 3 + 1;",
+        f"{ctr} ^= {rng.randrange(9)};",
+    )
     draw = rng.random()
     if draw < 0.45:
         return ""
@@ -186,7 +477,7 @@ class Style:
     def apply(self, lines: list[str]) -> str:
         """The text in this style."""
         text = "\n".join(lines)
-        text = re.sub(r"NUL\(([^()]*)\)", rf"!\1" if self.null == "!" else r"\1 == NULL", text)
+        text = re.sub(r"NUL\(([^()]*)\)", r"!\1" if self.null == "!" else r"\1 == NULL", text)
         text = re.sub(r"OK\(([^()]*)\)", r"\1" if self.null == "!" else r"\1 != NULL", text)
         text = re.sub(r"SZ\(([^,()]*), ([^()]*)\)", r"sizeof(\1)" if self.size == "sizeof" else r"\2", text)
         text = re.sub(r"; (\w+)\+\+\)", r"; ++\1)" if self.step == "pre" else r"; \1++)", text)
@@ -201,9 +492,7 @@ class Style:
         return re.sub(r"(?m)^( {4})+", lambda found: self.indent * (len(found.group()) // 4), text)
 
 
-def weave(
-    rng: random.Random, text: str, wrong: Sequence[Way], right: Sequence[Way], **given: str
-) -> Sample:
+def weave(rng: random.Random, text: str, wrong: Sequence[Way], right: Sequence[Way], **given: str) -> Sample:
     """Draws a wrong and a right way, names, sizes, noise and layout, and writes the two programs.
 
     `given` are further names that text and ways use; their values may use the names drawn here.
@@ -213,16 +502,26 @@ def weave(
     sizes, defines = draw_sizes(rng)
     table = names | sizes | {"err": rng.choice(("-1", "-1", "1", "-2"))}
     table |= {key: Template(value).substitute(table) for key, value in given.items()}
-    extra = {f"noise{k}": noise(rng, names) for k in range(4)} | {"note": note(rng) if rng.random() < 0.35 else ""}
+    extra = {f"noise{k}": noise(rng, names) for k in range(4)} | {
+        "note": note(rng) if rng.random() < 0.35 else ""
+    }
     style = Style(
-        rng.choice("!="), rng.choice(("sizeof", "name")), rng.choice(("one", "two", "two", "brace")),
-        rng.random() < 0.4, rng.choice(("    ", "    ", "  ", "\t")), rng.choice(("pre", "post", "post")),
+        rng.choice("!="),
+        rng.choice(("sizeof", "name")),
+        rng.choice(("one", "two", "two", "brace")),
+        rng.random() < 0.4,
+        rng.choice(("    ", "    ", "  ", "\t")),
+        rng.choice(("pre", "post", "post")),
     )
     bodies = []
     for side in (bad, good):
         body = "\n".join(fill(text, extra | side.slots))
         bodies.append(style.apply(Template(body).substitute(table).split("\n")))
-    top = [line for line in defines if re.search(rf"\b{line.split()[1 if line[0] == '#' else 2]}\b", "".join(bodies))]
+    top = [
+        line
+        for line in defines
+        if re.search(rf"\b{line.split()[1 if line[0] == '#' else 2]}\b", "".join(bodies))
+    ]
     if names["ctr"] in "".join(bodies):
         top.insert(rng.randrange(len(top) + 1), f"static unsigned {names['ctr']};")
     if rng.random() < 0.15:
@@ -234,8 +533,12 @@ def weave(
         versions.append("\n".join([*top, body.replace(MARK, "")]) + "\n")
     reasons = [Template(side.why).substitute(table) for side in (bad, good)]
     return Sample(
-        vulnerable=versions[0], patched=versions[1], flaw=flagged[0], fix=flagged[1],
-        reason=reasons[0], reason_patched=reasons[1],
+        vulnerable=versions[0],
+        patched=versions[1],
+        flaw=flagged[0],
+        fix=flagged[1],
+        reason=reasons[0],
+        reason_patched=reasons[1],
     )
 
 
@@ -245,7 +548,11 @@ def includes(rng: random.Random, text: str) -> list[str]:
     if "stddef.h" in needed and set(needed) & {"string.h", "stdlib.h", "stdio.h"}:
         needed.remove("stddef.h")
     if rng.random() < 0.15:
-        needed.append(rng.choice([name for name in ("string.h", "stdlib.h", "stdio.h", "errno.h") if name not in needed]))
+        needed.append(
+            rng.choice(
+                [name for name in ("string.h", "stdlib.h", "stdio.h", "errno.h") if name not in needed]
+            )
+        )
     rng.shuffle(needed)
     return [f"#include <{name}>" for name in needed]
 
@@ -269,30 +576,47 @@ def loop_fill(rng: random.Random) -> Sample:
     where = rng.choice(("decl", "local"))
     kind = "static int" if where == "decl" else "int"
     wrong = [
-        way("$arr has $CAPv cells but $i goes down from $BIGw",
-            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = $BIGm; $i >= 0; $i--)"}),
-        way("$arr has $CAPv cells but $i runs to $CAPv inclusive",
-            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i <= $CAP; $i++)"}),
-        way("$arr has $CAPv cells but $i runs below $BIGv",
-            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i < $BIG; $i++)"}),
-        way("$arr has $CAPv cells but $i goes down from $CAPv",
-            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = $CAP; $i >= 0; $i--)"}),
+        way(
+            "$arr has $CAPv cells but $i goes down from $BIGw",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = $BIGm; $i >= 0; $i--)"},
+        ),
+        way(
+            "$arr has $CAPv cells but $i runs to $CAPv inclusive",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i <= $CAP; $i++)"},
+        ),
+        way(
+            "$arr has $CAPv cells but $i runs below $BIGv",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i < $BIG; $i++)"},
+        ),
+        way(
+            "$arr has $CAPv cells but $i goes down from $CAPv",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = $CAP; $i >= 0; $i--)"},
+        ),
     ]
     right = [
-        way("$i stays below the $CAPv cells of $arr",
-            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i < $CAP; $i++)"}),
-        way("$arr has $BIGv cells and $i runs to $CAPv inclusive, which is less",
-            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = 0; $i <= $CAP; $i++)"}),
-        way("$arr has $BIGv cells and $i goes down from $BIGw",
-            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = $BIGm; $i >= 0; $i--)"}),
-        way("$arr has $BIGv cells and $i stays below $BIGv",
-            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = 0; $i < $BIG; $i++)"}),
+        way(
+            "$i stays below the $CAPv cells of $arr",
+            **{where: f"{kind} $arr[$CAP];", "loop": "! for ($i = 0; $i < $CAP; $i++)"},
+        ),
+        way(
+            "$arr has $BIGv cells and $i runs to $CAPv inclusive, which is less",
+            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = 0; $i <= $CAP; $i++)"},
+        ),
+        way(
+            "$arr has $BIGv cells and $i goes down from $BIGw",
+            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = $BIGm; $i >= 0; $i--)"},
+        ),
+        way(
+            "$arr has $BIGv cells and $i stays below $BIGv",
+            **{where: f"{kind} $arr[$BIG];", "loop": "! for ($i = 0; $i < $BIG; $i++)"},
+        ),
     ]
     return weave(rng, text, wrong, right)
 
 
 def copy_after_check(rng: random.Random) -> Sample:
-    """strcpy guarded by a length check that is too weak, late or of another text; right: it counts the NUL."""
+    """strcpy guarded by a length check that is too weak, late or of another text; right: it counts the
+    NUL."""
     copy = rng.choice(("strcpy($buf, $src);", "memcpy($buf, $src, strlen($src) + 1);", "strcat($buf, $src);"))
     text = """
         static char $buf[$CAP];
@@ -313,32 +637,60 @@ def copy_after_check(rng: random.Random) -> Sample:
         """.replace("COPY", copy)
     okay = "if (strlen($src2) < SZ($buf2, $BIG)) strcpy($buf2, $src2);"
     wrong = [
-        way("$src may have $BIGw characters, more than the $CAPv bytes of $buf", other=okay,
-            before="! if (strlen($src) > SZ($buf2, $BIG) - 1) return $err;"),
-        way("$src may have $CAPv characters, so its NUL goes past $buf", other=okay,
-            before="! if (strlen($src) - 1 >= SZ($buf, $CAP)) return $err;"),
-        way("$src may have $CAPv characters, so its NUL goes past $buf", other=okay,
-            before="! if (strlen($src) > SZ($buf, $CAP)) return $err;"),
-        way("the check takes the size of $buf2, $BIGv, but $buf holds $CAPv", other=okay,
-            before="! if (strlen($src) >= SZ($buf2, $BIG)) return $err;"),
-        way("$src2 is checked but $src is copied to $buf", other=okay,
-            before="! if (strlen($src2) >= SZ($buf, $CAP)) return $err;"),
-        way("the length of $src is checked only after it is in $buf", other=okay,
-            after="if (strlen($src) >= SZ($buf, $CAP)) return $err;"),
+        way(
+            "$src may have $BIGw characters, more than the $CAPv bytes of $buf",
+            other=okay,
+            before="! if (strlen($src) > SZ($buf2, $BIG) - 1) return $err;",
+        ),
+        way(
+            "$src may have $CAPv characters, so its NUL goes past $buf",
+            other=okay,
+            before="! if (strlen($src) - 1 >= SZ($buf, $CAP)) return $err;",
+        ),
+        way(
+            "$src may have $CAPv characters, so its NUL goes past $buf",
+            other=okay,
+            before="! if (strlen($src) > SZ($buf, $CAP)) return $err;",
+        ),
+        way(
+            "the check takes the size of $buf2, $BIGv, but $buf holds $CAPv",
+            other=okay,
+            before="! if (strlen($src) >= SZ($buf2, $BIG)) return $err;",
+        ),
+        way(
+            "$src2 is checked but $src is copied to $buf",
+            other=okay,
+            before="! if (strlen($src2) >= SZ($buf, $CAP)) return $err;",
+        ),
+        way(
+            "the length of $src is checked only after it is in $buf",
+            other=okay,
+            after="if (strlen($src) >= SZ($buf, $CAP)) return $err;",
+        ),
     ]
     right = [
-        way("$src is shorter than the $CAPv bytes of $buf", other=okay,
-            before="! if (strlen($src) >= SZ($buf, $CAP)) return $err;"),
-        way("$src with its NUL is at most the $CAPv bytes of $buf", other=okay,
-            before="! if (strlen($src) + 1 > SZ($buf, $CAP)) return $err;"),
-        way("$src has at most $CAPw characters, $buf holds $CAPv", other=okay,
-            before="! if (strlen($src) > SZ($buf, $CAP) - 1) return $err;"),
+        way(
+            "$src is shorter than the $CAPv bytes of $buf",
+            other=okay,
+            before="! if (strlen($src) >= SZ($buf, $CAP)) return $err;",
+        ),
+        way(
+            "$src with its NUL is at most the $CAPv bytes of $buf",
+            other=okay,
+            before="! if (strlen($src) + 1 > SZ($buf, $CAP)) return $err;",
+        ),
+        way(
+            "$src has at most $CAPw characters, $buf holds $CAPv",
+            other=okay,
+            before="! if (strlen($src) > SZ($buf, $CAP) - 1) return $err;",
+        ),
     ]
     return weave(rng, text, wrong, right)
 
 
 def bounded_copy(rng: random.Random) -> Sample:
-    """strncpy/memcpy with the size of another buffer, or the NUL one past the end; right: this buffer's size."""
+    """strncpy/memcpy with the size of another buffer, or the NUL one past the end; right: this buffer's
+    size."""
     text = """
         struct $st {
             char $buf[$CAP];
@@ -361,24 +713,40 @@ def bounded_copy(rng: random.Random) -> Sample:
     flag_second = small.replace("$o->$buf[", "! $o->$buf[", 1)
     rest = large.format("SZ($o->$buf2, $BIG) - 1", "SZ($o->$buf2, $BIG) - 1")
     wrong = [
-        way("$BIGw bytes are written to $buf, which holds $CAPv", two=rest,
-            one=flag_first.format("SZ($o->$buf2, $BIG) - 1", "SZ($o->$buf, $CAP) - 1")),
-        way("the NUL goes to index $CAPv of $buf, which holds $CAPv", two=rest,
-            one=flag_second.format("SZ($o->$buf, $CAP)", "SZ($o->$buf, $CAP)")),
-        way("the NUL goes to index $BIGw of $buf, which holds $CAPv", two=rest,
-            one=flag_second.format("SZ($o->$buf, $CAP) - 1", "SZ($o->$buf2, $BIG) - 1")),
+        way(
+            "$BIGw bytes are written to $buf, which holds $CAPv",
+            two=rest,
+            one=flag_first.format("SZ($o->$buf2, $BIG) - 1", "SZ($o->$buf, $CAP) - 1"),
+        ),
+        way(
+            "the NUL goes to index $CAPv of $buf, which holds $CAPv",
+            two=rest,
+            one=flag_second.format("SZ($o->$buf, $CAP)", "SZ($o->$buf, $CAP)"),
+        ),
+        way(
+            "the NUL goes to index $BIGw of $buf, which holds $CAPv",
+            two=rest,
+            one=flag_second.format("SZ($o->$buf, $CAP) - 1", "SZ($o->$buf2, $BIG) - 1"),
+        ),
     ]
     right = [
-        way("at most $CAPw bytes and a NUL go to $buf, which holds $CAPv", two=rest,
-            one=flag_first.format("SZ($o->$buf, $CAP) - 1", "SZ($o->$buf, $CAP) - 1")),
-        way("$CAPv bytes fit $buf and the NUL goes to its last index", two=rest,
-            one=flag_second.format("SZ($o->$buf, $CAP)", "SZ($o->$buf, $CAP) - 1")),
+        way(
+            "at most $CAPw bytes and a NUL go to $buf, which holds $CAPv",
+            two=rest,
+            one=flag_first.format("SZ($o->$buf, $CAP) - 1", "SZ($o->$buf, $CAP) - 1"),
+        ),
+        way(
+            "$CAPv bytes fit $buf and the NUL goes to its last index",
+            two=rest,
+            one=flag_second.format("SZ($o->$buf, $CAP)", "SZ($o->$buf, $CAP) - 1"),
+        ),
     ]
     return weave(rng, text, wrong, right)
 
 
 def index_guard(rng: random.Random) -> Sample:
-    """A table is written at a caller's index whose guard misses an end or guards another; right: both ends."""
+    """A table is written at a caller's index whose guard misses an end or guards another; right: both
+    ends."""
     text = """
         static int $arr[$CAP];
         static int $arr2[$BIG];
@@ -398,24 +766,41 @@ def index_guard(rng: random.Random) -> Sample:
     first, second = rng.sample(("one", "two"), 2)
     other = "if ($j < 0 || $j >= $BIG) return $err;"
     wrong = [
-        way("$i may be up to $BIGw but $arr has $CAPv cells",
-            **{first: "! if ($i < 0 || $i > $BIGm) return $err;", second: other}),
-        way("$i may be up to $CAPv, one past $arr",
-            **{first: "! if ($i < 0 || $i - 1 >= $CAP) return $err;", second: other}),
-        way("$i may be $CAPv, one past $arr", **{first: "! if ($i < 0 || $i > $CAP) return $err;", second: other}),
-        way("$i may be up to $BIGw but $arr has $CAPv cells",
-            **{first: "! if ($i < 0 || $i >= $BIG) return $err;", second: other}),
+        way(
+            "$i may be up to $BIGw but $arr has $CAPv cells",
+            **{first: "! if ($i < 0 || $i > $BIGm) return $err;", second: other},
+        ),
+        way(
+            "$i may be up to $CAPv, one past $arr",
+            **{first: "! if ($i < 0 || $i - 1 >= $CAP) return $err;", second: other},
+        ),
+        way(
+            "$i may be $CAPv, one past $arr",
+            **{first: "! if ($i < 0 || $i > $CAP) return $err;", second: other},
+        ),
+        way(
+            "$i may be up to $BIGw but $arr has $CAPv cells",
+            **{first: "! if ($i < 0 || $i >= $BIG) return $err;", second: other},
+        ),
         way("$i may be negative, before $arr", **{first: "! if ($i >= $CAP) return $err;", second: other}),
-        way("the check refuses only an $i that is both, so any $i reaches $arr",
-            **{first: "! if ($i < 0 && $i >= $CAP) return $err;", second: other}),
+        way(
+            "the check refuses only an $i that is both, so any $i reaches $arr",
+            **{first: "! if ($i < 0 && $i >= $CAP) return $err;", second: other},
+        ),
     ]
     right = [
-        way("$i is from 0 to $CAPw and $arr has $CAPv cells",
-            **{first: "! if ($i < 0 || $i >= $CAP) return $err;", second: other}),
-        way("$i is from 0 to $CAPw and $arr has $CAPv cells",
-            **{first: "! if ($i < 0 || $i > $CAPm) return $err;", second: other}),
-        way("$i is made unsigned, so it is from 0 to $CAPw",
-            **{first: "! if ((unsigned)$i >= $CAP) return $err;", second: other}),
+        way(
+            "$i is from 0 to $CAPw and $arr has $CAPv cells",
+            **{first: "! if ($i < 0 || $i >= $CAP) return $err;", second: other},
+        ),
+        way(
+            "$i is from 0 to $CAPw and $arr has $CAPv cells",
+            **{first: "! if ($i < 0 || $i > $CAPm) return $err;", second: other},
+        ),
+        way(
+            "$i is made unsigned, so it is from 0 to $CAPw",
+            **{first: "! if ((unsigned)$i >= $CAP) return $err;", second: other},
+        ),
     ]
     return weave(rng, text, wrong, right)
 
@@ -441,32 +826,52 @@ def append_cursor(rng: random.Random) -> Sample:
         }
         """
     wrong = [
-        way("$len is compared with $arr, but $top bytes of it are in use",
-            before="! if ($len > SZ($o->$arr, $CAP) - 1 || $o->$top > SZ($o->$arr, $CAP)) return $err;"),
-        way("$top and $len each fit $arr but together they need not",
-            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP)) return $err;"),
-        way("$len is compared with all of $arr, not with what is left after $top",
-            before="! if ($len > SZ($o->$arr, $CAP)) return $err;"),
-        way("only $top is checked, $len may be more than is left of $arr",
-            before="! if ($o->$top > SZ($o->$arr, $CAP)) return $err;"),
-        way("the room left after $top is checked when $arr is already written",
-            between="if ($len > SZ($o->$arr, $CAP) - $o->$top) return $err;"),
-        way("the check refuses what fits and lets through what is more than is left of $arr",
-            before="! if ($len < SZ($o->$arr, $CAP) - $o->$top) return $err;"),
+        way(
+            "$len is compared with $arr, but $top bytes of it are in use",
+            before="! if ($len > SZ($o->$arr, $CAP) - 1 || $o->$top > SZ($o->$arr, $CAP)) return $err;",
+        ),
+        way(
+            "$top and $len each fit $arr but together they need not",
+            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP)) return $err;",
+        ),
+        way(
+            "$len is compared with all of $arr, not with what is left after $top",
+            before="! if ($len > SZ($o->$arr, $CAP)) return $err;",
+        ),
+        way(
+            "only $top is checked, $len may be more than is left of $arr",
+            before="! if ($o->$top > SZ($o->$arr, $CAP)) return $err;",
+        ),
+        way(
+            "the room left after $top is checked when $arr is already written",
+            between="if ($len > SZ($o->$arr, $CAP) - $o->$top) return $err;",
+        ),
+        way(
+            "the check refuses what fits and lets through what is more than is left of $arr",
+            before="! if ($len < SZ($o->$arr, $CAP) - $o->$top) return $err;",
+        ),
     ]
     right = [
-        way("$len is at most what is left of $arr after $top",
-            before="! if ($len > SZ($o->$arr, $CAP) - $o->$top) return $err;"),
-        way("$top is at most $CAPv and $len is at most the rest of $arr",
-            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP) - $o->$top) return $err;"),
-        way("$len is cut to what is left of $arr after $top",
-            before="! if ($len > SZ($o->$arr, $CAP) - $o->$top) $len = SZ($o->$arr, $CAP) - $o->$top;"),
+        way(
+            "$len is at most what is left of $arr after $top",
+            before="! if ($len > SZ($o->$arr, $CAP) - $o->$top) return $err;",
+        ),
+        way(
+            "$top is at most $CAPv and $len is at most the rest of $arr",
+            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP) - $o->$top) "
+                   "return $err;",
+        ),
+        way(
+            "$len is cut to what is left of $arr after $top",
+            before="! if ($len > SZ($o->$arr, $CAP) - $o->$top) $len = SZ($o->$arr, $CAP) - $o->$top;",
+        ),
     ]
     return weave(rng, text, wrong, right)
 
 
 def read_then_terminate(rng: random.Random) -> Sample:
-    """read() may fill the whole buffer and the NUL goes behind it, or to -1; right: a byte is kept, failure checked."""
+    """read() may fill the whole buffer and the NUL goes behind it, or to -1; right: a byte is kept,
+    failure checked."""
     call = rng.choice(("read($v, $buf, {0})", "recv($v, $buf, {0}, 0)", "read($v, &$buf[0], {0})"))
     text = """
         int $fn(int $v)
@@ -483,20 +888,40 @@ def read_then_terminate(rng: random.Random) -> Sample:
         }
         """
     get = "$len = " + call + ";"
-    failed = rng.choice(("if ($len < 0) return $err;", "if ($len <= 0) return $err;", "if ($len == -1) return $err;"))
+    failed = rng.choice(
+        ("if ($len < 0) return $err;", "if ($len <= 0) return $err;", "if ($len == -1) return $err;")
+    )
     wrong = [
-        way("$len may be $CAPv, so the NUL goes one past $buf", get="! " + get.format("SZ($buf, $CAP)"), check=failed),
-        way("$len may be -1, so the NUL goes before $buf", get=get.format("SZ($buf, $CAP) - 1"),
-            check="! if ($len >= $CAP) return $err;"),
-        way("$len may be $CAPv, one past $buf", get=get.format("SZ($buf, $CAP)"),
-            check="! if ($len < 0 || $len > $CAP) return $err;"),
+        way(
+            "$len may be $CAPv, so the NUL goes one past $buf",
+            get="! " + get.format("SZ($buf, $CAP)"),
+            check=failed,
+        ),
+        way(
+            "$len may be -1, so the NUL goes before $buf",
+            get=get.format("SZ($buf, $CAP) - 1"),
+            check="! if ($len >= $CAP) return $err;",
+        ),
+        way(
+            "$len may be $CAPv, one past $buf",
+            get=get.format("SZ($buf, $CAP)"),
+            check="! if ($len < 0 || $len > $CAP) return $err;",
+        ),
     ]
     right = [
-        way("$len is at most $CAPw, and -1 returns", get="! " + get.format("SZ($buf, $CAP) - 1"), check=failed),
-        way("$len of $CAPv or -1 returns before the NUL is written to $buf", get=get.format("SZ($buf, $CAP)"),
-            check="! if ($len < 0 || $len >= $CAP) return $err;"),
-        way("$len is from 0 to $CAPw", get=get.format("SZ($buf, $CAP)"),
-            check="if ($len < 0) return $err;\n! if ($len == $CAP) $len = $len - 1;"),
+        way(
+            "$len is at most $CAPw, and -1 returns", get="! " + get.format("SZ($buf, $CAP) - 1"), check=failed
+        ),
+        way(
+            "$len of $CAPv or -1 returns before the NUL is written to $buf",
+            get=get.format("SZ($buf, $CAP)"),
+            check="! if ($len < 0 || $len >= $CAP) return $err;",
+        ),
+        way(
+            "$len is from 0 to $CAPw",
+            get=get.format("SZ($buf, $CAP)"),
+            check="if ($len < 0) return $err;\n! if ($len == $CAP) $len = $len - 1;",
+        ),
     ]
     return weave(rng, text, wrong, right, mark=rng.choice("abxyz09!#+"))
 
@@ -521,26 +946,49 @@ def heap_copy(rng: random.Random) -> Sample:
         """
     end = rng.choice(("$buf[$len + $len2] = '\\0';", "*($buf + $len + $len2) = '\\0';"))
     wrong = [
-        way("$buf has $len + $len2 bytes and the NUL goes behind them",
-            alloc="! char *$buf = malloc($len + $len2);", end=end),
+        way(
+            "$buf has $len + $len2 bytes and the NUL goes behind them",
+            alloc="! char *$buf = malloc($len + $len2);",
+            end=end,
+        ),
         way("$buf has room for $src only, not for $src2", alloc="! char *$buf = malloc($len + 1);", end=end),
-        way("$buf has $len + $len + 1 bytes but $len + $len2 + 1 are written",
-            alloc="! char *$buf = malloc($len + $len + 1);", end=end),
-        way("strlen($src2 + 1) + $len is too little for both texts and the NUL",
-            alloc="! char *$buf = malloc($len + strlen($src2 + 1));", end=end),
-        way("$buf has $len + $len2 + 1 bytes and the NUL goes behind them",
-            alloc="char *$buf = malloc($len + $len2 + 1);", end="! $buf[$len + $len2 + 1] = '\\0';"),
+        way(
+            "$buf has $len + $len + 1 bytes but $len + $len2 + 1 are written",
+            alloc="! char *$buf = malloc($len + $len + 1);",
+            end=end,
+        ),
+        way(
+            "strlen($src2 + 1) + $len is too little for both texts and the NUL",
+            alloc="! char *$buf = malloc($len + strlen($src2 + 1));",
+            end=end,
+        ),
+        way(
+            "$buf has $len + $len2 + 1 bytes and the NUL goes behind them",
+            alloc="char *$buf = malloc($len + $len2 + 1);",
+            end="! $buf[$len + $len2 + 1] = '\\0';",
+        ),
     ]
     right = [
-        way("$buf has $len + $len2 + 1 bytes for both texts and the NUL",
-            alloc="! char *$buf = malloc($len + $len2 + 1);", end=end),
-        way("$buf has strlen($src2) + $len + 1 bytes for both texts and the NUL",
-            alloc="! char *$buf = malloc(strlen($src2) + 1 + $len);", end=end),
-        way("$buf has $len + $len2 + 2 bytes, enough for the NUL",
-            alloc="! char *$buf = malloc($len + $len2 + 2);", end=end),
-        way("the NUL replaces the last of the $len + $len2 bytes of $buf",
+        way(
+            "$buf has $len + $len2 + 1 bytes for both texts and the NUL",
+            alloc="! char *$buf = malloc($len + $len2 + 1);",
+            end=end,
+        ),
+        way(
+            "$buf has strlen($src2) + $len + 1 bytes for both texts and the NUL",
+            alloc="! char *$buf = malloc(strlen($src2) + 1 + $len);",
+            end=end,
+        ),
+        way(
+            "$buf has $len + $len2 + 2 bytes, enough for the NUL",
+            alloc="! char *$buf = malloc($len + $len2 + 2);",
+            end=end,
+        ),
+        way(
+            "the NUL replaces the last of the $len + $len2 bytes of $buf",
             alloc="if ($len + $len2 == 0) return NULL;\nchar *$buf = malloc($len + $len2);",
-            end="! $buf[$len + $len2 - 1] = '\\0';"),
+            end="! $buf[$len + $len2 - 1] = '\\0';",
+        ),
     ]
     return weave(rng, text, wrong, right)
 
@@ -566,19 +1014,27 @@ def grid_swap(rng: random.Random) -> Sample:
     joined = "! if ($i {0} {1} || $j {2} {3}) return $err;"
     wrong = [
         way("$i and $j have each other's limit", before=joined.format(">", col + "m", ">", row + "m")),
-        way(f"$i is held below {col}v and $j below {row}v, but $arr is {row}v by {col}v",
-            before=joined.format(">=", col, ">=", row)),
+        way(
+            f"$i is held below {col}v and $j below {row}v, but $arr is {row}v by {col}v",
+            before=joined.format(">=", col, ">=", row),
+        ),
         way(f"$i may be {row}v, one past the rows of $arr", before=joined.format(">", row, ">=", col)),
         way(f"$j may be {col}v, one past a row of $arr", before=joined.format(">=", row, ">", col)),
-        way("an $i or $j out of $arr is refused only if both are",
-            before=f"! if ($i >= {row} && $j >= {col}) return $err;"),
+        way(
+            "an $i or $j out of $arr is refused only if both are",
+            before=f"! if ($i >= {row} && $j >= {col}) return $err;",
+        ),
         way("$i and $j are checked after $arr is written", after=joined.format(">=", row, ">=", col)[2:]),
     ]
     right = [
-        way(f"$i is below {row}v and $j below {col}v, as $arr is", before=joined.format(">=", row, ">=", col)),
+        way(
+            f"$i is below {row}v and $j below {col}v, as $arr is", before=joined.format(">=", row, ">=", col)
+        ),
         way(f"$i is at most {row}w and $j below {col}v", before=joined.format(">", row + "m", ">=", col)),
-        way(f"only an $i below {row}v with a $j below {col}v goes on",
-            before=f"! if (!($i < {row} && $j < {col})) return $err;"),
+        way(
+            f"only an $i below {row}v with a $j below {col}v goes on",
+            before=f"! if (!($i < {row} && $j < {col})) return $err;",
+        ),
     ]
     return weave(rng, text, wrong, right)
 
@@ -611,39 +1067,76 @@ def stack_push(rng: random.Random) -> Sample:
     store = "$o->$arr[++$o->$top] = $v;" if pre else "$o->$arr[$o->$top++] = $v;"
     if pre:
         wrong = [
-            way("$top may be $CAPw and is stepped before the write, to $CAPv", store=store,
-                check="! if ($o->$top >= $CAP) return $err;"),
-            way("$top of $CAPw passes and is stepped to $CAPv, one past $arr", store=store,
-                check="! if ($o->$top > $CAPm) return $err;"),
-            way("a $top of $CAPw passes and is stepped to $CAPv, one past $arr", store=store,
-                check="! if ($o->$top == $CAP) return $err;"),
+            way(
+                "$top may be $CAPw and is stepped before the write, to $CAPv",
+                store=store,
+                check="! if ($o->$top >= $CAP) return $err;",
+            ),
+            way(
+                "$top of $CAPw passes and is stepped to $CAPv, one past $arr",
+                store=store,
+                check="! if ($o->$top > $CAPm) return $err;",
+            ),
+            way(
+                "a $top of $CAPw passes and is stepped to $CAPv, one past $arr",
+                store=store,
+                check="! if ($o->$top == $CAP) return $err;",
+            ),
         ]
         right = [
-            way("$top is below $CAPw, so the step goes to $CAPw at most", store=store,
-                check="! if ($o->$top >= $CAPm) return $err;"),
-            way("$top + 1 is below the $CAPv cells of $arr", store=store,
-                check="! if ($o->$top + 1 >= $CAP) return $err;"),
-            way("$top of $CAPw is the last cell and returns", store=store,
-                check="! if ($o->$top == $CAPm) return $err;"),
+            way(
+                "$top is below $CAPw, so the step goes to $CAPw at most",
+                store=store,
+                check="! if ($o->$top >= $CAPm) return $err;",
+            ),
+            way(
+                "$top + 1 is below the $CAPv cells of $arr",
+                store=store,
+                check="! if ($o->$top + 1 >= $CAP) return $err;",
+            ),
+            way(
+                "$top of $CAPw is the last cell and returns",
+                store=store,
+                check="! if ($o->$top == $CAPm) return $err;",
+            ),
         ]
     else:
         wrong = [
             way("$top may be $CAPv, one past $arr", store=store, check="! if ($o->$top > $CAP) return $err;"),
-            way("$top of $CAPv passes, one past $arr", store=store, check="! if ($o->$top == $CAPp) return $err;"),
-            way("$top is checked after $arr is written at it", store="! " + store + "\nif ($o->$top >= $CAP) return $err;"),
-            way("$top - 1 may be $CAPw, so $top may be $CAPv", store=store,
-                check="! if ($o->$top - 1 >= $CAP) return $err;"),
+            way(
+                "$top of $CAPv passes, one past $arr",
+                store=store,
+                check="! if ($o->$top == $CAPp) return $err;",
+            ),
+            way(
+                "$top is checked after $arr is written at it",
+                store="! " + store + "\nif ($o->$top >= $CAP) return $err;",
+            ),
+            way(
+                "$top - 1 may be $CAPw, so $top may be $CAPv",
+                store=store,
+                check="! if ($o->$top - 1 >= $CAP) return $err;",
+            ),
         ]
         right = [
-            way("$top is below the $CAPv cells of $arr", store=store, check="! if ($o->$top >= $CAP) return $err;"),
+            way(
+                "$top is below the $CAPv cells of $arr",
+                store=store,
+                check="! if ($o->$top >= $CAP) return $err;",
+            ),
             way("$top is at most $CAPw", store=store, check="! if ($o->$top > $CAPm) return $err;"),
-            way("a $top of $CAPv means full and returns", store=store, check="! if ($o->$top == $CAP) return $err;"),
+            way(
+                "a $top of $CAPv means full and returns",
+                store=store,
+                check="! if ($o->$top == $CAP) return $err;",
+            ),
         ]
     return weave(rng, text, wrong, right)
 
 
 def ring_wrap(rng: random.Random) -> Sample:
-    """A ring's write place is wrapped too late or by the wrong size; right: it wraps at the ring's own size."""
+    """A ring's write place is wrapped too late or by the wrong size; right: it wraps at the ring's own
+    size."""
     text = """
         static unsigned char $arr[$CAP];
         static short $arr2[$BIG];
@@ -660,26 +1153,40 @@ def ring_wrap(rng: random.Random) -> Sample:
         }
         """
     wrong = [
-        way("$top wraps at $BIGv but $arr has $CAPv cells", store="$arr[$top] = $v;\n! $top = ($top + 1) % $BIG;"),
+        way(
+            "$top wraps at $BIGv but $arr has $CAPv cells",
+            store="$arr[$top] = $v;\n! $top = ($top + 1) % $BIG;",
+        ),
         way("$top may become $CAPv, one past $arr", store="$arr[$top] = $v;\n! if (++$top > $CAP) $top = 0;"),
         way("$top may become $CAPv, one past $arr", store="$arr[$top] = $v;\n! $top = ($top + 1) % ($CAPp);"),
-        way("$top is wrapped only after $arr was written one past its end",
-            store="! $top = $top + 1;\n$arr[$top] = $v;\nif ($top >= $CAP) $top = 0;"),
-        way("$top2 is wrapped in place of $top, which runs past $arr",
-            store="$arr[$top++] = $v;\n! if ($top2 >= $CAP) $top2 = 0;"),
-        way("the step follows the wrap, so $top may be $CAPv", store="! $top = $top % $CAP + 1;\n$arr[$top] = $v;"),
+        way(
+            "$top is wrapped only after $arr was written one past its end",
+            store="! $top = $top + 1;\n$arr[$top] = $v;\nif ($top >= $CAP) $top = 0;",
+        ),
+        way(
+            "$top2 is wrapped in place of $top, which runs past $arr",
+            store="$arr[$top++] = $v;\n! if ($top2 >= $CAP) $top2 = 0;",
+        ),
+        way(
+            "the step follows the wrap, so $top may be $CAPv",
+            store="! $top = $top % $CAP + 1;\n$arr[$top] = $v;",
+        ),
     ]
     right = [
         way("$top wraps at the $CAPv cells of $arr", store="$arr[$top] = $v;\n! $top = ($top + 1) % $CAP;"),
         way("$top goes back to 0 at $CAPv", store="$arr[$top] = $v;\n! if (++$top >= $CAP) $top = 0;"),
-        way("$top is wrapped before $arr is written", store="$top = $top + 1;\n! if ($top >= $CAP) $top = 0;\n$arr[$top] = $v;"),
+        way(
+            "$top is wrapped before $arr is written",
+            store="$top = $top + 1;\n! if ($top >= $CAP) $top = 0;\n$arr[$top] = $v;",
+        ),
         way("$top goes back to 0 after $CAPw", store="$arr[$top++] = $v;\n! if ($top > $CAPm) $top = 0;"),
     ]
     return weave(rng, text, wrong, right)
 
 
 def shift_insert(rng: random.Random) -> Sample:
-    """Cells are moved up to insert one, without room or too many of them; right: there is room for the last."""
+    """Cells are moved up to insert one, without room or too many of them; right: there is room for the
+    last."""
     text = """
         static int $arr[$CAP];
         static unsigned $top;
@@ -700,22 +1207,46 @@ def shift_insert(rng: random.Random) -> Sample:
         """
     move = "memmove($arr + $i + 1, $arr + $i, ($top - $i) * sizeof($arr[0]));"
     wrong = [
-        way("$top may be $CAPv, so the last cell is moved past $arr", full="! if ($top > $CAP) return $err;", move=move),
-        way("$i is checked but a full $arr is still moved up", full="! if ($i >= $CAP) return $err;", move=move),
-        way("a full $arr is noticed after it was moved up", move="! " + move, late="if ($top >= $CAP) return $err;"),
-        way("$CAPv - $i cells are moved up by one, the last past $arr", full="if ($top >= $CAP) return $err;",
-            move="! memmove($arr + $i + 1, $arr + $i, ($CAP - $i) * sizeof($arr[0]));"),
+        way(
+            "$top may be $CAPv, so the last cell is moved past $arr",
+            full="! if ($top > $CAP) return $err;",
+            move=move,
+        ),
+        way(
+            "$i is checked but a full $arr is still moved up",
+            full="! if ($i >= $CAP) return $err;",
+            move=move,
+        ),
+        way(
+            "a full $arr is noticed after it was moved up",
+            move="! " + move,
+            late="if ($top >= $CAP) return $err;",
+        ),
+        way(
+            "$CAPv - $i cells are moved up by one, the last past $arr",
+            full="if ($top >= $CAP) return $err;",
+            move="! memmove($arr + $i + 1, $arr + $i, ($CAP - $i) * sizeof($arr[0]));",
+        ),
     ]
     right = [
-        way("a full $arr returns, so there is a cell for the last", full="! if ($top >= $CAP) return $err;", move=move),
-        way("$top is at most $CAPw, so moving up by one stays in $arr", full="! if ($top > $CAPm) return $err;", move=move),
+        way(
+            "a full $arr returns, so there is a cell for the last",
+            full="! if ($top >= $CAP) return $err;",
+            move=move,
+        ),
+        way(
+            "$top is at most $CAPw, so moving up by one stays in $arr",
+            full="! if ($top > $CAPm) return $err;",
+            move=move,
+        ),
         way("a full $arr loses its last cell first", full="! if ($top == $CAP) $top = $CAPm;\n", move=move),
     ]
     return weave(rng, text, wrong, right)
 
 
 def format_append(rng: random.Random) -> Sample:
-    """snprintf's result moves an offset past the buffer and the next write follows it; right: the offset is held."""
+    """snprintf's result moves an offset past the buffer and the next write follows it; right: the
+    offset is held."""
     text = """
         int $fn(const char *$src, const char *$src2)
         {
@@ -733,16 +1264,25 @@ def format_append(rng: random.Random) -> Sample:
         }
         """
     wrong = [
-        way("$src2 is measured, $i grew with $src past $buf",
-            before="! if (strlen($src2) > SZ($buf, $BIG) - 1) return $err;"),
+        way(
+            "$src2 is measured, $i grew with $src past $buf",
+            before="! if (strlen($src2) > SZ($buf, $BIG) - 1) return $err;",
+        ),
         way("$i may be $BIGv, one past $buf", before="! if ($i - 1 >= SZ($buf, $BIG)) return $err;"),
-        way("$i counts what snprintf would have written, past $buf"
-            ", and is checked too late", after="if ($i >= SZ($buf, $BIG)) return $err;"),
+        way(
+            "$i counts what snprintf would have written, past $buf, and is checked too late",
+            after="if ($i >= SZ($buf, $BIG)) return $err;",
+        ),
         way("$i may be $BIGv, one past $buf", before="! if ($i > SZ($buf, $BIG)) return $err;"),
-        way("the length of $src2 is checked, $i grew with $src past $buf",
-            before="! if (strlen($src2) >= SZ($buf, $BIG)) return $err;"),
+        way(
+            "the length of $src2 is checked, $i grew with $src past $buf",
+            before="! if (strlen($src2) >= SZ($buf, $BIG)) return $err;",
+        ),
         way("$i is set to $BIGv, one past $buf", before="! if ($i >= SZ($buf, $BIG)) $i = SZ($buf, $BIG);"),
-        way("an $i in $buf returns and one past it goes on", before="! if ($i < SZ($buf, $BIG) - 1) return $err;"),
+        way(
+            "an $i in $buf returns and one past it goes on",
+            before="! if ($i < SZ($buf, $BIG) - 1) return $err;",
+        ),
     ]
     right = [
         way("$i is below the $BIGv bytes of $buf", before="! if ($i >= SZ($buf, $BIG)) return $err;"),
@@ -780,20 +1320,40 @@ def scan_width(rng: random.Random) -> Sample:
     scan = '! $len = sscanf($src, "%{0}s$sep%{1}s", $o->$buf, $o->$buf2);'
     swap = '! $len = sscanf($src, "%{0}s$sep%{1}s", $o->$buf2, $o->$buf);'
     wrong = [
-        way(f"%{small}s writes {small} characters and a NUL to $buf of {small}", decl=decl_text, scan=scan.format(small, big - 1)),
-        way(f"%{big - 1}s may write {big} bytes to $buf of {small}", decl=decl_text, scan=swap.format(small - 1, big - 1)),
-        way(f"%{big}s writes {big} characters and a NUL to $buf2 of {big}", decl=decl_text, scan=scan.format(small - 1, big)),
+        way(
+            f"%{small}s writes {small} characters and a NUL to $buf of {small}",
+            decl=decl_text,
+            scan=scan.format(small, big - 1),
+        ),
+        way(
+            f"%{big - 1}s may write {big} bytes to $buf of {small}",
+            decl=decl_text,
+            scan=swap.format(small - 1, big - 1),
+        ),
+        way(
+            f"%{big}s writes {big} characters and a NUL to $buf2 of {big}",
+            decl=decl_text,
+            scan=scan.format(small - 1, big),
+        ),
     ]
     right = [
-        way(f"%{small - 1}s and the NUL fit $buf of {small}", decl=decl_text, scan=scan.format(small - 1, big - 1)),
-        way(f"%{big - 1}s goes to $buf2 of {big} and %{small - 1}s to $buf of {small}", decl=decl_text,
-            scan=swap.format(big - 1, small - 1)),
+        way(
+            f"%{small - 1}s and the NUL fit $buf of {small}",
+            decl=decl_text,
+            scan=scan.format(small - 1, big - 1),
+        ),
+        way(
+            f"%{big - 1}s goes to $buf2 of {big} and %{small - 1}s to $buf of {small}",
+            decl=decl_text,
+            scan=swap.format(big - 1, small - 1),
+        ),
     ]
     return weave(rng, text, wrong, right, sep=rng.choice((" ", " : ", " = ")))
 
 
 def hex_expand(rng: random.Random) -> Sample:
-    """Each byte becomes two digits and the check forgets the factor or the NUL; right: 2 * n + 1 is compared."""
+    """Each byte becomes two digits and the check forgets the factor or the NUL; right: 2 * n + 1 is
+    compared."""
     text = """
         int $fn(char *$buf, size_t $len, const unsigned char *$src, size_t $len2)
         {
@@ -812,15 +1372,28 @@ def hex_expand(rng: random.Random) -> Sample:
         }
         """
     wrong = [
-        way("two bytes are written to $buf for each of $len2, but the check counts one", check="! if ($len2 >= $len) return $err;"),
-        way("with $len2 at $len / 2 the NUL goes one past $buf", check="! if ($len2 > $len / 2) return $err;"),
-        way("$len and $len2 are mixed up, so a small $buf passes", check="! if ($len2 / 2 >= $len) return $err;"),
+        way(
+            "two bytes are written to $buf for each of $len2, but the check counts one",
+            check="! if ($len2 >= $len) return $err;",
+        ),
+        way(
+            "with $len2 at $len / 2 the NUL goes one past $buf", check="! if ($len2 > $len / 2) return $err;"
+        ),
+        way(
+            "$len and $len2 are mixed up, so a small $buf passes",
+            check="! if ($len2 / 2 >= $len) return $err;",
+        ),
         way("the NUL is not counted, 2 * $len2 may be $len", check="! if ($len / 2 < $len2) return $err;"),
     ]
     right = [
-        way("$len2 is below $len / 2, so the digits and the NUL fit $buf", check="! if ($len2 >= $len / 2) return $err;"),
+        way(
+            "$len2 is below $len / 2, so the digits and the NUL fit $buf",
+            check="! if ($len2 >= $len / 2) return $err;",
+        ),
         way("2 * $len2 + 1 is at most $len", check="! if ($len == 0 || $len2 > ($len - 1) / 2) return $err;"),
-        way("$len / 2 is more than $len2, so the NUL fits $buf", check="! if ($len / 2 <= $len2) return $err;"),
+        way(
+            "$len / 2 is more than $len2, so the NUL fits $buf", check="! if ($len / 2 <= $len2) return $err;"
+        ),
     ]
     return weave(rng, text, wrong, right)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from steerlab.batches import Progress
+from steerlab.building import rendered_pair
 from steerlab.capturing import capture
 from steerlab.contrast import ContrastPair, Program, ProgramSet, cwe_number
 from steerlab.errors import DataError, LayerError, OptionError, nearest
@@ -119,22 +120,6 @@ class Material:
         )
 
 
-def rendered_pair(template: Template, pair: ContrastPair) -> tuple[str, str]:
-    """The prompts of a pair's positive (patched) and negative (vulnerable) side."""
-    sides = []
-    for label, text in (("patched", pair.positive), ("vulnerable", pair.negative)):
-        program = Program(
-            id=f"{pair.id}/{label}",
-            group=pair.group,
-            cwe=pair.labels.get("cwe", ""),
-            language=pair.labels.get("language", ""),
-            label=label,  # type: ignore[arg-type]
-            code=pair.prompt + text,
-        )
-        sides.append(render(template, program))
-    return sides[0], sides[1]
-
-
 def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, instruction: str) -> Material:
     """Choose programs, drop what does not fit the context (counted and named), make the folds.
 
@@ -155,7 +140,9 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, in
     labels = {program.label for program in programs}
     if len(labels) < 2:
         what = f"only {labels.pop()} programs" if labels else "no program"
-        raise DataError(f"{what} of {source.name} can be scored ({len(too_long)} are too long): both classes are needed.")
+        raise DataError(
+            f"{what} of {source.name} can be scored ({len(too_long)} are too long): both classes are needed."
+        )
     groups = {program.group for program in programs}
     pairs = [pair for pair in source.pairs if pair.group in groups and _pair_fits(model, found.templates, pair)]
     if len({pair.group for pair in pairs}) < 2:

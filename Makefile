@@ -1,0 +1,51 @@
+# Two commands do all the set-up: `make quickstart` and `make test`. Both create .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TESTFLAGS ?=
+
+.PHONY: quickstart test test-slow lint format bench docs embedded-model clean
+
+quickstart: $(STAMP)
+	$(BIN)/steerlab quickstart
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(TESTFLAGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(TESTFLAGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/readme_tree.py --check
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python tools/readme_tree.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/readout_sweep.py
+
+# SVEN is the one outside source of the training text: make embedded-model SVEN=PATH
+embedded-model: $(STAMP)
+	@test -n "$(SVEN)" || { echo "say where SVEN is: make embedded-model SVEN=PATH (steerlab data fetch sven --out PATH)"; exit 1; }
+	$(BIN)/python -m training.make --sven $(SVEN)
+
+docs:
+	@echo "The documentation is Markdown: start at docs/README.md."
+
+# torch first and alone: its pinned CPU build must not be replaced by one with CUDA packages.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null 2>&1 || command -v python3 >/dev/null 2>&1 || { echo "Python 3.11 is needed."; exit 1; }
+	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,97 @@
+"""A steering vector from a source of pairs: choose pairs, put the question around them, build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from steerlab.contrast import CWE_NAMES, ContrastPair, Program, ProgramSet
+from steerlab.directions import build_vector
+from steerlab.errors import DataError, OptionError, nearest
+from steerlab.models import Model
+from steerlab.tasks.detection import Template, load_templates, render
+from steerlab.vectors import Recipe, SteeringVector
+
+
+def rendered_pair(template: Template, pair: ContrastPair) -> tuple[str, str]:
+    """The prompts of a pair's positive (patched) and negative (vulnerable) side."""
+    sides = []
+    for label, text in (("patched", pair.positive), ("vulnerable", pair.negative)):
+        program = Program(
+            id=f"{pair.id}/{label}",
+            group=pair.group,
+            cwe=pair.labels.get("cwe", ""),
+            language=pair.labels.get("language", ""),
+            label=label,  # type: ignore[arg-type]
+            code=pair.prompt + text,
+        )
+        sides.append(render(template, program))
+    return sides[0], sides[1]
+
+
+def build_from_source(
+    model: Model,
+    source: ProgramSet,
+    *,
+    method: str,
+    layers: Sequence[int],
+    positions: str,
+    template: str,
+    templates: str = "",
+    cwes: Sequence[str] = (),
+    seed: int = 0,
+    step: Callable[[str, int, int], None] | None = None,
+) -> SteeringVector:
+    """Build a vector from the pairs of `source` (of `cwes`, unless empty), with a question template around them.
+
+    `template` is a template's name, "none" for the bare programs, or "auto": the first template where every pair names
+    a known CWE, else none. Raises: DataError, OptionError, PromptError, LayerError, ZeroDirectionError.
+    """
+    pairs = _of_cwes(source, cwes)
+    name, asked = _with_question(pairs, template, templates)
+    recipe = Recipe(
+        method=method,
+        layers=tuple(layers),
+        positions=positions,
+        seed=seed,
+        source=source.name,
+        template=name,
+    )
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        if step is not None:
+            step("reading residuals", done, 2 * len(asked))
+
+    return build_vector(model, asked, recipe, progress=advance)
+
+
+def _of_cwes(source: ProgramSet, cwes: Sequence[str]) -> list[ContrastPair]:
+    present = {pair.labels.get("cwe", "") for pair in source.pairs}
+    for cwe in cwes:
+        if cwe not in present:
+            raise DataError(f"{source.name} has no pair of {cwe}. {nearest(cwe, present)}")
+    return [pair for pair in source.pairs if not cwes or pair.labels.get("cwe") in cwes]
+
+
+def _with_question(pairs: Sequence[ContrastPair], template: str, templates: str) -> tuple[str, list[ContrastPair]]:
+    if template == "none":
+        return "none", list(pairs)
+    known = load_templates(Path(templates) if templates else None)
+    if template == "auto":
+        if any(pair.labels.get("cwe", "") not in CWE_NAMES for pair in pairs):
+            return "none", list(pairs)
+        chosen = known[0]
+    else:
+        names = {entry.name: entry for entry in known}
+        if template not in names:
+            raise OptionError(f"template {template!r} does not exist. {nearest(template, [*names, 'none', 'auto'])}")
+        chosen = names[template]
+    asked = []
+    for pair in pairs:
+        positive, negative = rendered_pair(chosen, pair)
+        asked.append(replace(pair, prompt="", positive=positive, negative=negative))
+    return chosen.name, asked

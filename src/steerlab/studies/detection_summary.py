@@ -1,0 +1,275 @@
+"""The rows of a detection study to its summary: every number with interval, n and n_unscored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from steerlab.contrast import cwe_number
+from steerlab.controls import ARMS
+from steerlab.selection import Choice, balanced_accuracy
+from steerlab.statistics import cluster_bootstrap, holm, mcnemar_exact, paired_difference
+from steerlab.studies.detection_material import Material
+from steerlab.tasks.detection import Template, estimates, render
+from steerlab.tasks.detection import reasoning_quality as quality_of
+
+Choices = Mapping[int, tuple[Template, Choice]]
+N_EXAMPLES = 6
+
+
+def summarise(
+    material: Material, rows: pd.DataFrame, choices: Choices, readings: pd.DataFrame, *, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that the table and the report show, as JSON-able values (see docs/reference/results.md)."""
+    s = material.settings
+    tested = test_rows(material, rows, choices)
+    likelihood = tested[tested["readout"] == "likelihood"]
+    arms = {arm: _arm(likelihood[likelihood["arm"] == arm], s.level, s.seed) for arm in ARMS}
+    return {
+        "study": "vulnerability-detection",
+        "model": material.model.name,
+        "pairs": s.pairs,
+        "n_programs": len(material.programs),
+        "n_groups": len({program.group for program in material.programs}),
+        "n_pairs": len(material.pairs),
+        "n_too_long": material.n_too_long,
+        "arms": arms,
+        "arm_meanings": dict(ARMS),
+        "by_cwe": _by_cwe(likelihood, s.level, s.seed),
+        "differences": _differences(likelihood, s.level, s.seed),
+        "holm_by_cwe": _holm_by_cwe(likelihood),
+        "selection": [
+            {"fold": number, "template": template.name, **asdict(choice)}
+            for number, (template, choice) in sorted(choices.items())
+        ],
+        "grid": _grid(rows),
+        "layers": _layers(readings, s.level, s.seed),
+        "dose": _dose(rows, choices),
+        "generated": {
+            arm: _arm(part, s.level, s.seed) for arm, part in tested[tested["readout"] == "generated"].groupby("arm")
+        },
+        "explanations": _explanations(material, tested[tested["readout"] == "generated"]),
+        "examples": _examples(material, tested, choices),
+        "notes": list(material.notes),
+        "manifest": dict(manifest),
+    }
+
+
+def test_rows(material: Material, rows: pd.DataFrame, choices: Choices) -> pd.DataFrame:
+    """The rows on programs that played no part in the choice of their setting."""
+    parts = [
+        rows[~rows["arm"].isin(["grid", "unsteered"])],
+        rows[(rows["arm"] == "unsteered") & (rows["test"] != "all")],
+    ]
+    plain = rows[(rows["arm"] == "unsteered") & (rows["test"] == "all")]
+    for fold in material.folds:
+        template = choices[fold.number][0].name
+        parts.append(plain[plain["group"].isin(fold.test) & (plain["template"] == template)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _arm(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
+    found = estimates(rows, level=level, seed=seed)
+    return {name: asdict(estimate) for name, estimate in found.items()}
+
+
+def _by_cwe(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for cwe in sorted(rows["cwe"].unique(), key=cwe_number):
+        part = rows[rows["cwe"] == cwe]
+        table[cwe] = {arm: _arm(part[part["arm"] == arm], level, seed) for arm in ARMS}
+    return table
+
+
+def _right_by_program(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per program the share of right answers (over draws) of one arm; NaN where nothing was answered."""
+    right = (rows["answer"] == rows["label"]).astype(float).where(rows["answer"].notna())
+    frame = rows.assign(right=right).groupby("program", sort=True)
+    return frame.agg(right=("right", "mean"), label=("label", "first"), group=("group", "first"))
+
+
+def _balanced(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Balanced accuracy of rows [right, is vulnerable] in each bootstrap draw."""
+    right, vulnerable = values[:, 0], values[:, 1]
+    sides = []
+    for side in (vulnerable == 1, vulnerable == 0):
+        total = weights[:, side].sum(axis=1)
+        sides.append(np.divide(weights[:, side] @ right[side], total, out=np.full(len(total), np.nan), where=total > 0))
+    return (sides[0] + sides[1]) / 2
+
+
+def _differences(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
+    steered = _right_by_program(rows[rows["arm"] == "steered"])
+    table: dict[str, Any] = {}
+    for arm in ARMS:
+        if arm == "steered":
+            continue
+        other = _right_by_program(rows[rows["arm"] == arm]).reindex(steered.index)
+        vulnerable = (steered["label"] == "vulnerable").astype(float)
+        estimate = paired_difference(
+            np.column_stack([other["right"], vulnerable]),
+            np.column_stack([steered["right"], vulnerable]),
+            clusters=steered["group"].to_numpy(),
+            level=level,
+            seed=seed,
+            statistic=_balanced,
+            statistic_on="weights",
+        )
+        table[arm] = {"balanced_accuracy": asdict(estimate), "mcnemar_p": _mcnemar(other["right"], steered["right"])}
+    return table
+
+
+def _mcnemar(before: pd.Series, after: pd.Series) -> float | None:
+    """Exact McNemar on programs answered on both sides; None for arms that average over draws."""
+    both = before.notna() & after.notna()
+    if not before[both].isin([0.0, 1.0]).all():
+        return None
+    return mcnemar_exact(
+        int(((before == 1) & (after == 0))[both].sum()), int(((before == 0) & (after == 1))[both].sum())
+    )
+
+
+def _holm_by_cwe(rows: pd.DataFrame) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for cwe in sorted(rows["cwe"].unique(), key=cwe_number):
+        part = rows[rows["cwe"] == cwe]
+        steered = _right_by_program(part[part["arm"] == "steered"])
+        plain = _right_by_program(part[part["arm"] == "unsteered"]).reindex(steered.index)
+        p = _mcnemar(plain["right"], steered["right"])
+        if p is not None:
+            found[cwe] = p
+    return dict(holm(found))
+
+
+def _grid(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    cells = rows[rows["arm"] == "grid"].groupby(["template", "method", "layer", "coefficient"])
+    return [
+        {
+            "template": template,
+            "method": method,
+            "layer": int(layer),
+            "coefficient": float(coefficient),
+            "balanced_accuracy": _finite(balanced_accuracy(part)),
+            "auroc": _auroc(part),
+            "yes_rate": _finite(float((part["answer"] == "vulnerable").mean())),
+            "n": len(part),
+        }
+        for (template, method, layer, coefficient), part in cells
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _auroc(rows: pd.DataFrame) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    vulnerable = rows["label"] == "vulnerable"
+    return float(roc_auc_score(vulnerable, rows["margin"])) if vulnerable.nunique() == 2 else None
+
+
+def _weighted_auroc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUROC of rows [margin, is vulnerable] in each bootstrap draw (ties count half)."""
+    positive, negative = values[values[:, 1] == 1, 0], values[values[:, 1] == 0, 0]
+    above = (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
+    w_positive, w_negative = weights[:, values[:, 1] == 1], weights[:, values[:, 1] == 0]
+    total = w_positive.sum(axis=1) * w_negative.sum(axis=1)
+    wins = np.einsum("dp,pn,dn->d", w_positive, above, w_negative, optimize=True)
+    return np.divide(wins, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _layers(readings: pd.DataFrame, level: float, seed: int) -> list[dict[str, Any]]:
+    table = []
+    for layer, part in readings.groupby("layer"):
+        values = np.column_stack([part["margin"], part["label"] == "vulnerable"]).astype(float)
+        estimate = cluster_bootstrap(
+            values, part["group"].to_numpy(), _weighted_auroc, level=level, seed=seed, statistic_on="weights"
+        )
+        agreement = float(part["agreement"].mean())
+        table.append(
+            {
+                "layer": int(layer),
+                "reading_auroc": asdict(estimate),
+                "agreement": agreement,
+                "sign_ok": agreement > 0.5,
+            }
+        )
+    return table
+
+
+def _dose(rows: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
+    """Dose-response on the training sides at the layer chosen most often; coefficient 0 is the unsteered model."""
+    layers = [choice.layer for _, choice in choices.values()]
+    layer = max(sorted(set(layers)), key=layers.count)
+    methods = [choice.method for _, choice in choices.values()]
+    method = max(sorted(set(methods)), key=methods.count)
+    templates = {template.name for template, _ in choices.values()}
+    grid = rows[(rows["arm"] == "grid") & (rows["layer"] == layer) & (rows["method"] == method)]
+    plain = rows[(rows["arm"] == "unsteered") & (rows["test"] == "all") & rows["template"].isin(templates)]
+    parts = [(0.0, plain), *((float(c), part) for c, part in grid.groupby("coefficient"))]
+    return [
+        {
+            "layer": int(layer),
+            "coefficient": coefficient,
+            "balanced_accuracy": _finite(balanced_accuracy(part)),
+            "auroc": _auroc(part),
+            "yes_rate": _finite(float((part["answer"] == "vulnerable").mean())),
+            "parsed_share": None,
+            "n": len(part),
+        }
+        for coefficient, part in sorted(parts, key=lambda pair: pair[0])
+    ]
+
+
+def _explanations(material: Material, generated: pd.DataFrame) -> dict[str, Any]:
+    """Mean quality of the generated explanations of vulnerable programs that have a ground-truth text."""
+    programs = {program.id: program for program in material.programs if program.reasoning}
+    table: dict[str, Any] = {}
+    for arm, rows in generated.groupby("arm"):
+        judged = [
+            quality_of(row.completion, programs[row.program].reasoning, programs[row.program])
+            for row in rows.itertuples()
+            if row.program in programs and row.label == "vulnerable"
+        ]
+        names = sorted({name for entry in judged for name in entry})
+        table[str(arm)] = {"n": len(judged), "mean_tokens": _finite(float(rows["completion_tokens"].mean()))} | {
+            name: _finite(float(np.mean([entry[name] for entry in judged if entry[name] is not None] or [np.nan])))
+            for name in names
+        }
+    return table
+
+
+def _examples(material: Material, tested: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
+    """Generated answers side by side: first those that changed, spread over the CWEs."""
+    generated = tested[tested["readout"] == "generated"]
+    before = generated[generated["arm"] == "unsteered"].set_index("program")
+    after = generated[generated["arm"] == "steered"].set_index("program")
+    fold_of = {group: fold.number for fold in material.folds for group in fold.test}
+    programs = [program for program in material.programs if program.id in before.index and program.id in after.index]
+    changed = sorted(programs, key=lambda p: (before.at[p.id, "completion"] == after.at[p.id, "completion"], p.id))
+    by_cwe: dict[str, int] = {}
+    for program in changed:
+        by_cwe[program.cwe] = by_cwe.get(program.cwe, 0) + 1
+    taken, used = [], set()
+    for program in [*changed, *changed]:
+        if len(taken) < N_EXAMPLES and program not in taken and (program.cwe not in used or len(used) == len(by_cwe)):
+            taken.append(program)
+            used.add(program.cwe)
+    return [
+        {
+            "program": program.id,
+            "cwe": program.cwe,
+            "label": program.label,
+            "prompt": render(choices[fold_of[program.group]][0], program),
+            "unsteered": before.at[program.id, "completion"],
+            "steered": after.at[program.id, "completion"],
+            "answer_unsteered": before.at[program.id, "answer"],
+            "answer_steered": after.at[program.id, "answer"],
+        }
+        for program in taken
+    ]

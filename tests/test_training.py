@@ -1,0 +1,185 @@
+"""What makes the embedded model: families, exercises, weighted items, the corpus and its distance from the held-out sets."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.corpus import NGRAM, python_texts, sven_texts, write_corpus
+from training.exercises import STYLES, compositions, draw_exercise, is_held_out, make_exercise
+from training.families import FAMILIES
+from training.families.contract import CWE_NAMES
+from training.items import KINDS, TEMPLATE_FILE, detection_texts, draw_sample, encode_texts, exercise_text, shard_texts, templates
+from training.overlap import all_ngrams, held_out_texts, overlap
+from training.tokenizer import load_tokenizer, train_tokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("STEERLAB_SHARED", ROOT.parent / "shared")) / "data"
+MODEL = ROOT / "src/steerlab/embedded/model"
+# Stated bound: of the held-out sets' distinct 13-grams of lexical tokens at most this share occurs in a sample of the training text.
+OVERLAP_TOKENS = 13
+OVERLAP_BOUND = 0.01
+# Programs of weaknesses share idioms (a loop, a malloc and its check) with the generated families.
+OVERLAP_SAMPLE = 400
+
+
+def _drawn(seed: int) -> list:
+    random_source = random.Random(seed)
+    return [(family, draw_sample(family, random_source)) for family in FAMILIES]
+
+
+def test_every_cwe_has_at_least_eight_families_and_one_held_out() -> None:
+    for cwe in CWE_NAMES:
+        own = [family for family in FAMILIES if family.cwe == cwe]
+        assert len(own) >= 8, cwe
+        assert any(family.held_out for family in own), cwe
+        assert len({family.name for family in own}) == len(own)
+
+
+def test_a_family_gives_the_same_program_for_the_same_seed_and_another_for_another() -> None:
+    first, again, other = _drawn(1), _drawn(1), _drawn(2)
+    assert [sample for _, sample in first] == [sample for _, sample in again]
+    assert sum(a != b for (_, a), (_, b) in zip(first, other, strict=True)) > 0.9 * len(first)
+
+
+def test_flaw_and_fix_stand_in_their_programs_and_the_sides_differ() -> None:
+    for seed in range(3):
+        for family, sample in _drawn(seed):
+            assert sample.vulnerable != sample.patched, family.name
+            assert sample.flaw in [line.strip() for line in sample.vulnerable.split("\n")], family.name
+            assert sample.fix in [line.strip() for line in sample.patched.split("\n")], family.name
+            assert sample.reason and sample.reason_patched
+
+
+def test_python_programs_parse() -> None:
+    for family, sample in _drawn(4):
+        if family.language == "python":
+            ast.parse(sample.vulnerable)
+            ast.parse(sample.patched)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
+def test_c_programs_compile(tmp_path: Path) -> None:
+    paths = []
+    for number, (family, sample) in enumerate(_drawn(5)):
+        if family.language == "c":
+            for side in ("vulnerable", "patched"):
+                path = tmp_path / f"{number}_{side}.c"
+                path.write_text(getattr(sample, side), encoding="utf-8")
+                paths.append(str(path))
+    done = subprocess.run(["gcc", "-std=gnu11", "-w", "-fsyntax-only", *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+
+
+def test_references_of_exercises_pass_their_asserts_in_every_style() -> None:
+    assert len(compositions()) >= 400
+    random_source = random.Random(6)
+    for composition in random_source.sample(compositions(), 300):
+        exercise = make_exercise(composition, random_source)
+        namespace: dict[str, object] = {}
+        exec(exercise.prompt + exercise.solution + "\n".join(exercise.asserts) + "\n", namespace)
+        assert exercise.held_out == is_held_out(composition)
+    assert len(STYLES) >= 4
+
+
+def test_training_never_draws_a_held_out_composition() -> None:
+    random_source = random.Random(7)
+    assert not any(draw_exercise(random_source).held_out for _ in range(300))
+    assert all(draw_exercise(random_source, "held-out").held_out for _ in range(100))
+
+
+def test_items_use_the_templates_of_the_product() -> None:
+    product = [template["text"] for template in json.loads(TEMPLATE_FILE.read_text(encoding="utf-8"))["templates"]]
+    assert set(product) <= set(templates())
+
+
+def _tokenizer():
+    if (MODEL / "tokenizer.json").exists():
+        return load_tokenizer(MODEL)
+    random_source = random.Random(8)
+    return train_tokenizer(text.text for text in shard_texts(FAMILIES, ["x = 1\n" * 60], random_source, 300, 3000))
+
+
+def test_the_full_weight_lies_on_the_answer_token_alone() -> None:
+    tokenizer, random_source = _tokenizer(), random.Random(9)
+    texts = [text for family, sample in _drawn(9) for text in detection_texts(sample, family, random_source)]
+    arrays = encode_texts(texts, tokenizer)
+    yes, no = (tokenizer.encode(answer).ids[0] for answer in (" yes", " no"))
+    for number in range(len(arrays["kinds"])):
+        part = slice(arrays["offsets"][number], arrays["offsets"][number + 1])
+        weights, tokens = arrays["weights"][part], arrays["tokens"][part]
+        assert np.flatnonzero(weights == 1.0).tolist() == [arrays["answers"][number]]
+        assert tokens[arrays["answers"][number]] in (yes, no)
+
+
+def test_an_absent_cwe_is_answered_no_and_sides_are_answered_apart() -> None:
+    random_source = random.Random(10)
+    absent = 0
+    for family, sample in _drawn(10) * 3:
+        vulnerable, patched = detection_texts(sample, family, random_source)
+        answers = [text.text[text.answer_at :].split()[0].split("<")[0] for text in (vulnerable, patched)]
+        assert answers == (["no", "no"] if vulnerable.kind == "absent" else ["yes", "no"])
+        absent += vulnerable.kind == "absent"
+    assert 0.07 < absent / (3 * len(FAMILIES)) < 0.25
+
+
+def test_an_exercise_weighs_its_solution_most() -> None:
+    arrays = encode_texts([exercise_text(random.Random(11))], _tokenizer())
+    assert KINDS[arrays["kinds"][0]] == "exercise"
+    assert arrays["weights"][-2] > arrays["weights"][1]
+
+
+def test_the_validation_split_of_sven_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    with pytest.raises(ValueError, match="training split"):
+        next(sven_texts(tmp_path / "val"))
+
+
+def test_overlap_is_one_for_a_copy_and_zero_for_strangers() -> None:
+    text = "for i in range(10): total += values[i] * weights[i] + offset"
+    assert overlap([text], [text], 8) == 1.0
+    assert overlap(["a completely different sentence about nothing at all in here"], [text], 8) == 0.0
+
+
+def _held_out_sets() -> dict[str, list[str]]:
+    pairs = ROOT / "src/steerlab/embedded/pairs"
+    own = [path.read_text(encoding="utf-8") for path in sorted(pairs.rglob("*")) if path.suffix in (".c", ".py")]
+    return held_out_texts(SHARED) | ({"starter-pairs": own} if own else {})
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent: nothing to compare with")
+def test_generated_training_text_shares_few_13_grams_with_the_held_out_sets() -> None:
+    random_source = random.Random(12)
+    generated = [text.text for text in shard_texts(FAMILIES, ["x = 1\n" * 60], random_source, OVERLAP_SAMPLE, 3000)]
+    for name, texts in _held_out_sets().items():
+        assert overlap(texts[:3], texts, OVERLAP_TOKENS) > 0, f"{name}: the set was not read"
+        share = overlap(generated, texts, OVERLAP_TOKENS)
+        assert share <= OVERLAP_BOUND, f"{name}: {share:.4f}"
+
+
+def test_a_text_that_shares_n_grams_with_a_held_out_set_stays_out_of_the_corpus(tmp_path: Path) -> None:
+    train_folder = tmp_path / "train"
+    train_folder.mkdir()
+    shared = "int add(int a, int b) { int sum = a + b; if (sum < a) return -1; return sum; }"
+    other = "long area(long width, long height) { long product = width * height; return product / 2 + 7 - 3; }"
+    row = {"func_src_before": shared, "func_src_after": other}
+    (train_folder / "cwe-190.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    texts = write_corpus(tmp_path / "corpus", train_folder, all_ngrams([shared], NGRAM))
+    assert shared not in texts
+    assert other in texts
+
+
+def test_the_corpus_names_a_licence_and_a_hash_for_every_file() -> None:
+    for number, (source, text) in enumerate(python_texts()):
+        assert source.licence and len(source.sha256) == 64 and text is not None
+        assert not Path(source.name).is_absolute()
+        if number > 50:
+            break
