@@ -1,4 +1,4 @@
-"""What makes the embedded model: families, exercises, weighted items, the corpus and its distance from the held-out sets."""
+"""What makes the embedded model: families, exercises, weighted items, and how far the corpus is from held-out sets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ from training.corpus import NGRAM, python_texts, sven_texts, write_corpus
 from training.exercises import STYLES, compositions, draw_exercise, is_held_out, make_exercise
 from training.families import FAMILIES
 from training.families.contract import CWE_NAMES
-from training.items import KINDS, TEMPLATE_FILE, detection_texts, draw_sample, encode_texts, exercise_text, shard_texts, templates
+from training.items import (
+    KINDS,
+    TEMPLATE_FILE,
+    detection_texts,
+    draw_sample,
+    encode_texts,
+    exercise_text,
+    shard_texts,
+    templates,
+)
 from training.overlap import all_ngrams, held_out_texts, overlap
 from training.tokenizer import load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("STEERLAB_SHARED", ROOT.parent / "shared")) / "data"
 MODEL = ROOT / "src/steerlab/embedded/model"
-# Stated bound: of the held-out sets' distinct 13-grams of lexical tokens at most this share occurs in a sample of the training text.
+# Stated bound: at most this share of a held-out set's distinct 13-grams of lexical tokens occurs in a sample of the
+# generated training text.
 OVERLAP_TOKENS = 13
 OVERLAP_BOUND = 0.01
 # Programs of weaknesses share idioms (a loop, a malloc and its check) with the generated families.
@@ -75,7 +85,9 @@ def test_c_programs_compile(tmp_path: Path) -> None:
                 path = tmp_path / f"{number}_{side}.c"
                 path.write_text(getattr(sample, side), encoding="utf-8")
                 paths.append(str(path))
-    done = subprocess.run(["gcc", "-std=gnu11", "-w", "-fsyntax-only", *paths], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["gcc", "-std=gnu11", "-w", "-fsyntax-only", *paths], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[:2000]
 
 

@@ -1,4 +1,4 @@
-"""Real code for training: the standard library, permissively licensed installed packages, both sides of SVEN's training split."""
+"""Real code for training: standard library, permissively licensed packages, both sides of SVEN's training split."""
 
 from __future__ import annotations
 
@@ -32,7 +32,17 @@ PACKAGES: dict[str, str] = {
     "hypothesis": "MPL-2.0",  # not read: kept to say so
 }
 READ_LICENCES = ("MIT", "BSD", "Apache", "PSF")
-STANDARD_LIBRARY_SKIPPED = ("test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "pydoc_data", "encodings")
+STANDARD_LIBRARY_SKIPPED = (
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "turtledemo",
+    "__pycache__",
+    "pydoc_data",
+    "encodings",
+)
 LARGEST_FILE = 120_000
 NGRAM = 13
 SHARED_LIMIT = {False: 8, True: 0}  # a whole file of a library; a function of SVEN
@@ -67,7 +77,9 @@ def python_texts() -> Iterator[tuple[Source, str]]:
     site = Path(sysconfig.get_paths()["purelib"])
     for package, licence in PACKAGES.items():
         if licence.startswith(READ_LICENCES) and (site / package).is_dir():
-            roots.append((package, licence, _version(package), site / package, ("tests", "test", "testing", "__pycache__")))
+            roots.append(
+                (package, licence, _version(package), site / package, ("tests", "test", "testing", "__pycache__"))
+            )
     for origin, licence, version, root, skipped in roots:
         for path in _python_files(root, skipped):
             try:
@@ -75,7 +87,12 @@ def python_texts() -> Iterator[tuple[Source, str]]:
             except UnicodeDecodeError:
                 continue
             digest = hashlib.sha256(text.encode()).hexdigest()
-            yield Source(origin=origin, licence=licence, name=str(path.relative_to(root)), version=version, sha256=digest), text
+            yield (
+                Source(
+                    origin=origin, licence=licence, name=str(path.relative_to(root)), version=version, sha256=digest
+                ),
+                text,
+            )
 
 
 def sven_texts(train_folder: Path) -> Iterator[tuple[Source, str]]:
@@ -88,7 +105,16 @@ def sven_texts(train_folder: Path) -> Iterator[tuple[Source, str]]:
             for side in ("func_src_before", "func_src_after"):
                 text = row[side]
                 digest = hashlib.sha256(text.encode()).hexdigest()
-                yield Source(origin="sven-train", licence="MIT", name=f"{path.name}:{number}:{side}", version="", sha256=digest), text
+                yield (
+                    Source(
+                        origin="sven-train",
+                        licence="MIT",
+                        name=f"{path.name}:{number}:{side}",
+                        version="",
+                        sha256=digest,
+                    ),
+                    text,
+                )
 
 
 def write_corpus(folder: Path, sven_train: Path | None, avoided: set[tuple[str, ...]]) -> list[str]:
@@ -101,7 +127,10 @@ def write_corpus(folder: Path, sven_train: Path | None, avoided: set[tuple[str, 
     texts: list[str] = []
     seen: set[str] = set()
     found = list(python_texts()) + (list(sven_texts(sven_train)) if sven_train else [])
-    with (folder / "sources.jsonl").open("w", encoding="utf-8") as sources, (folder / "texts.jsonl").open("w", encoding="utf-8") as out:
+    with (
+        (folder / "sources.jsonl").open("w", encoding="utf-8") as sources,
+        (folder / "texts.jsonl").open("w", encoding="utf-8") as out,
+    ):
         for source, text in found:
             if source.sha256 in seen:
                 continue

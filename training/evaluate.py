@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from training.exercises import Exercise, draw_exercise
 from training.families import FAMILIES
@@ -92,7 +93,9 @@ class Model:
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
             longest = max(len(rows[index]) for index in part)
-            tokens = self.torch.tensor([rows[index] + [self.tokenizer.pad_token_id] * (longest - len(rows[index])) for index in part])
+            tokens = self.torch.tensor(
+                [rows[index] + [self.tokenizer.pad_token_id] * (longest - len(rows[index])) for index in part]
+            )
             mask = self.torch.tensor([[1] * len(rows[index]) + [0] * (longest - len(rows[index])) for index in part])
             with self.torch.no_grad():
                 residual = self.model.model(input_ids=tokens, attention_mask=mask).last_hidden_state
@@ -150,7 +153,9 @@ def passes(exercise: Exercise, completion: str, seconds: float = 5.0) -> bool:
         lines.append(line)
     program = exercise.prompt + "\n".join(lines) + "\n" + "\n".join(exercise.asserts) + "\n"
     try:
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", program], capture_output=True, timeout=seconds, check=False
+        )
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
@@ -164,12 +169,12 @@ def exercise_scores(model: Model, which: str, n: int, seed: int) -> dict[str, ob
     return {"n": n, "pass_at_1": passed / n, "interval": wilson(passed, n)}
 
 
-def evaluate(folder: Path, per_cwe: int, exercises: int, seed: int = 20261) -> dict[str, object]:
+def evaluate(folder: Path, per_cwe: int, exercises: int, seed: int = 20261) -> dict[str, Any]:
     """All scores. The seeds are apart from those of the training items."""
     model = Model(folder)
     training = [family for family in FAMILIES if not family.held_out]
     held_out = [family for family in FAMILIES if family.held_out]
-    scores: dict[str, object] = {
+    scores: dict[str, Any] = {
         "new_programs": verdict_scores(model, draw_pairs(training, per_cwe, seed)),
         "held_out_families": verdict_scores(model, draw_pairs(held_out, per_cwe, seed + 1)),
     }
@@ -178,12 +183,20 @@ def evaluate(folder: Path, per_cwe: int, exercises: int, seed: int = 20261) -> d
     return scores
 
 
-def table(scores: dict[str, object]) -> str:
+def table(scores: dict[str, Any]) -> str:
     """The scores as Markdown."""
     lines = []
-    for part, title in (("new_programs", "New programs of training families"), ("held_out_families", "Held-out families")):
-        lines += [f"{title}:", "", "| CWE | pairs (families) | balanced accuracy | 95 % | pair order | 95 % |", "| --- | --- | --- | --- | --- | --- |"]
-        for cwe, row in scores[part].items():  # type: ignore[attr-defined]
+    for part, title in (
+        ("new_programs", "New programs of training families"),
+        ("held_out_families", "Held-out families"),
+    ):
+        lines += [
+            f"{title}:",
+            "",
+            "| CWE | pairs (families) | balanced accuracy | 95 % | pair order | 95 % |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for cwe, row in scores[part].items():
             low, high = row["balanced_accuracy_interval"]
             order_low, order_high = row["pair_order_interval"]
             lines.append(
@@ -194,7 +207,8 @@ def table(scores: dict[str, object]) -> str:
     lines += ["| exercises | n | pass@1 | 95 % |", "| --- | --- | --- | --- |"]
     for which in ("training", "held-out"):
         row = scores[f"exercises_{which}"]
-        lines.append(f"| {which} compositions | {row['n']} | {row['pass_at_1']:.2f} | {row['interval'][0]:.2f}-{row['interval'][1]:.2f} |")  # type: ignore[index]
+        low, high = row["interval"]
+        lines.append(f"| {which} compositions | {row['n']} | {row['pass_at_1']:.2f} | {low:.2f}-{high:.2f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,8 @@ class Kind:
     aggregates: dict[str, tuple[tuple[str, ...], str]]
 
 
-# A filter: phrases with {k}, and a condition on {x}. A map: phrases around {p}, and an expression. An aggregate: phrases around {p}, an expression of {items}.
+# A filter: phrases with {k}, and a condition on {x}. A map: phrases around {p}, and an expression.
+# An aggregate: phrases around {p}, and an expression of {items}.
 NUMBER_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
     "all": (("the numbers", "all numbers", "the elements"), ""),
     "even": (("the even numbers", "all even numbers", "the even elements"), "{x} % 2 == 0"),
@@ -45,8 +46,14 @@ NUMBER_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
     "above": (("the numbers greater than {k}", "all numbers larger than {k}", "the elements above {k}"), "{x} > {k}"),
     "below": (("the numbers less than {k}", "all numbers smaller than {k}", "the elements below {k}"), "{x} < {k}"),
     "at-least": (("the numbers that are at least {k}", "the elements not less than {k}"), "{x} >= {k}"),
-    "multiple": (("the multiples of {k}", "the numbers divisible by {k}", "all numbers that {k} divides"), "{x} % {k} == 0"),
-    "not-multiple": (("the numbers not divisible by {k}", "the elements that are no multiple of {k}"), "{x} % {k} != 0"),
+    "multiple": (
+        ("the multiples of {k}", "the numbers divisible by {k}", "all numbers that {k} divides"),
+        "{x} % {k} == 0",
+    ),
+    "not-multiple": (
+        ("the numbers not divisible by {k}", "the elements that are no multiple of {k}"),
+        "{x} % {k} != 0",
+    ),
     "between": (("the numbers between {k} and {k2}", "all numbers from {k} to {k2}"), "{k} <= {x} <= {k2}"),
 }
 NUMBER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -64,17 +71,32 @@ NUMBER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
 NUMBER_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "sum": (("find the sum of {p}", "add up {p}", "compute the total of {p}"), "sum({items})"),
     "count": (("count {p}", "find how many values there are among {p}", "return the number of {p}"), "len({items})"),
-    "max": (("find the largest of {p}, or 0 if there is none", "return the maximum of {p}, 0 when there is none"), "max({items}, default=0)"),
-    "min": (("find the smallest of {p}, or 0 if there is none", "return the minimum of {p}, 0 when there is none"), "min({items}, default=0)"),
+    "max": (
+        ("find the largest of {p}, or 0 if there is none", "return the maximum of {p}, 0 when there is none"),
+        "max({items}, default=0)",
+    ),
+    "min": (
+        ("find the smallest of {p}, or 0 if there is none", "return the minimum of {p}, 0 when there is none"),
+        "min({items}, default=0)",
+    ),
     "list": (("collect {p} into a list", "return a list of {p}", "get {p} as a list"), "{items}"),
     "sorted": (("return {p} sorted in ascending order", "sort {p} from smallest to largest"), "sorted({items})"),
-    "descending": (("return {p} sorted in descending order", "sort {p} from largest to smallest"), "sorted({items}, reverse=True)"),
+    "descending": (
+        ("return {p} sorted in descending order", "sort {p} from largest to smallest"),
+        "sorted({items}, reverse=True)",
+    ),
     "reversed": (("return {p} in reverse order", "list {p} backwards"), "{items}[::-1]"),
-    "unique": (("count the distinct values among {p}", "find the number of different values among {p}"), "len(set({items}))"),
+    "unique": (
+        ("count the distinct values among {p}", "find the number of different values among {p}"),
+        "len(set({items}))",
+    ),
     "first": (("return the first {n} of {p}", "get the leading {n} of {p}"), "{items}[:{n}]"),
     "last": (("return the last {n} of {p}", "get the final {n} of {p}"), "{items}[-{n}:]"),
     "any": (("check whether there are any of {p}", "tell if there is at least one of {p}"), "len({items}) > 0"),
-    "range": (("find the difference between the largest and the smallest of {p}, or 0 if there is none",), "max({items}, default=0) - min({items}, default=0)"),
+    "range": (
+        ("find the difference between the largest and the smallest of {p}, or 0 if there is none",),
+        "max({items}, default=0) - min({items}, default=0)",
+    ),
 }
 CHARACTER_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
     "all": (("the characters", "all characters"), ""),
@@ -100,7 +122,10 @@ CHARACTER_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "count": (("count {p}", "return the number of {p}"), "len({items})"),
     "list": (("collect {p} into a list", "return a list of {p}"), "{items}"),
     "sorted": (("return a sorted list of {p}", "sort {p}"), "sorted({items})"),
-    "unique": (("count the distinct values among {p}", "find how many different values there are among {p}"), "len(set({items}))"),
+    "unique": (
+        ("count the distinct values among {p}", "find how many different values there are among {p}"),
+        "len(set({items}))",
+    ),
     "join": (("join {p} into a string", "build a string of {p}"), '"".join(map(str, {items}))'),
     "join-dash": (("join {p} with dashes", "connect {p} by dashes"), '"-".join(map(str, {items}))'),
     "reverse": (("return a list of {p} in reverse order", "list {p} backwards"), "{items}[::-1]"),
@@ -155,7 +180,9 @@ KINDS: dict[str, Kind] = {
         container=("from 1 to {a}", "from 1 up to {a} inclusive"),
         filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "above", "multiple", "not-multiple")},
         maps={key: NUMBER_MAPS[key] for key in ("same", "square", "cube", "double", "plus", "modulo")},
-        aggregates={key: NUMBER_AGGREGATES[key] for key in ("sum", "count", "max", "list", "reversed", "first", "last")},
+        aggregates={
+            key: NUMBER_AGGREGATES[key] for key in ("sum", "count", "max", "list", "reversed", "first", "last")
+        },
     ),
     "digits": Kind(
         arguments=("n", "number", "num", "value"),
@@ -194,13 +221,28 @@ KINDS: dict[str, Kind] = {
         aggregates=WORD_AGGREGATES,
     ),
 }
-_WORDS = "apple river stone level banana noon green table orange kayak window Summer eagle radar night Paris music otter lemon civic Tokyo island echo".split()
-_OPENINGS = ("Write a function to {p}.", "Write a python function to {p}.", "Write a function that will {p}.", "{P}.", "Given the input, {p}.", "The function should {p}.")
+_WORDS = tuple(
+    ["apple", "river", "stone", "level", "banana", "noon", "green", "table", "orange", "kayak", "window", "Summer", "eagle", "radar", "night", "Paris", "music", "otter", "lemon", "civic", "Tokyo", "island", "echo"]
+)
+_OPENINGS = (
+    "Write a function to {p}.",
+    "Write a python function to {p}.",
+    "Write a function that will {p}.",
+    "{P}.",
+    "Given the input, {p}.",
+    "The function should {p}.",
+)
 
 
 def compositions() -> list[tuple[str, str, str, str]]:
     """All (kind, filter, map, aggregate), in a fixed order."""
-    return [(kind, f, m, a) for kind, spec in KINDS.items() for f in spec.filters for m in spec.maps for a in spec.aggregates]
+    return [
+        (kind, f, m, a)
+        for kind, spec in KINDS.items()
+        for f in spec.filters
+        for m in spec.maps
+        for a in spec.aggregates
+    ]
 
 
 def is_held_out(composition: tuple[str, str, str, str]) -> bool:
@@ -213,7 +255,10 @@ def is_held_out(composition: tuple[str, str, str, str]) -> bool:
 def _argument_value(kind: str, random_source: random.Random) -> object:
     if kind == "list":
         span = random_source.choice((9, 20, 50))
-        return [random_source.randint(-span if random_source.random() < 0.5 else 0, span) for _ in range(random_source.randint(3, 9))]
+        return [
+            random_source.randint(-span if random_source.random() < 0.5 else 0, span)
+            for _ in range(random_source.randint(3, 9))
+        ]
     if kind == "range":
         return random_source.randint(3, 25)
     if kind in ("digits", "divisors"):
@@ -225,9 +270,25 @@ def _argument_value(kind: str, random_source: random.Random) -> object:
     return picked
 
 
-def _body(style: str, over: str, variable: str, condition: str, expression: str, aggregate: str, aggregate_name: str, names: tuple[str, str]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a body is made of; `result` and `kept` are names for intermediate values."""
+
+    over: str
+    variable: str
+    condition: str
+    expression: str
+    aggregate: str
+    aggregate_name: str
+    result: str
+    kept: str
+
+
+def _body(style: str, parts: Parts) -> str:
     """The function's body in one of the styles."""
-    result, kept = names
+    over, variable, condition, expression = parts.over, parts.variable, parts.condition, parts.expression
+    aggregate_name, result, kept = parts.aggregate_name, parts.result, parts.kept
+    aggregate = parts.aggregate
     clause = f" if {condition}" if condition else ""
     listed = f"[{expression} for {variable} in {over}{clause}]"
     if style == "loop-scalar" and aggregate_name in ("sum", "count"):
@@ -235,8 +296,13 @@ def _body(style: str, over: str, variable: str, condition: str, expression: str,
         inner = f"        if {condition}:\n            {step}\n" if condition else f"        {step}\n"
         return f"    {result} = 0\n    for {variable} in {over}:\n{inner}    return {result}\n"
     if style in ("loop", "loop-scalar"):
-        inner = f"        if {condition}:\n            {result}.append({expression})\n" if condition else f"        {result}.append({expression})\n"
-        return f"    {result} = []\n    for {variable} in {over}:\n{inner}    return {aggregate.replace('{items}', result)}\n"
+        inner = (
+            f"        if {condition}:\n            {result}.append({expression})\n"
+            if condition
+            else f"        {result}.append({expression})\n"
+        )
+        returned = f"    return {aggregate.replace('{items}', result)}\n"
+        return f"    {result} = []\n    for {variable} in {over}:\n{inner}" + returned
     if style == "steps":
         first = f"    {kept} = [{variable} for {variable} in {over}{clause}]\n"
         second = f"    {result} = [{expression} for {variable} in {kept}]\n"
@@ -274,10 +340,21 @@ def make_exercise(composition: tuple[str, str, str, str], random_source: random.
     description = pick(_OPENINGS).replace("{p}", phrase).replace("{P}", phrase[0].upper() + phrase[1:])
     parts = [aggregate_name, map_name if map_name != "same" else "", filter_name if filter_name != "all" else "", kind]
     long_name = "_".join(part.replace("-", "_") for part in parts if part)
-    short_name = f"{aggregate_name.replace('-', '_')}_{pick((kind, filter_name.replace('-', '_'), map_name.replace('-', '_'), 'values'))}"
+    short_name = f"{aggregate_name}_{pick((kind, filter_name, map_name, 'values'))}".replace("-", "_")
     name = pick((long_name, short_name, pick(("solve", "compute", "process", "transform", "calculate")) + "_" + kind))
     result, kept = pick((("result", "kept"), ("out", "selected"), ("res", "chosen"), ("total", "picked")))
-    body = _body(pick(STYLES), filled(pick(spec.over)), variable, filled(condition), filled(expression), filled(aggregate), aggregate_name, (result, kept))
+    style = pick(STYLES)
+    body_parts = Parts(
+        over=filled(pick(spec.over)),
+        variable=variable,
+        condition=filled(condition),
+        expression=filled(expression),
+        aggregate=filled(aggregate),
+        aggregate_name=aggregate_name,
+        result=result,
+        kept=kept,
+    )
+    body = _body(style, body_parts)
     namespace: dict[str, object] = {}
     exec(f"def {name}({argument}):\n{body}", namespace)  # our own text, from the tables above
     asserts = []
@@ -287,7 +364,12 @@ def make_exercise(composition: tuple[str, str, str, str], random_source: random.
     lines = "\n".join("    " + line for line in asserts)
     prompt = f'def {name}({argument}):\n    """{description}\n\n{lines}\n    """\n'
     return Exercise(
-        composition="/".join(composition), held_out=is_held_out(composition), name=name, prompt=prompt, solution=body, asserts=tuple(asserts)
+        composition="/".join(composition),
+        held_out=is_held_out(composition),
+        name=name,
+        prompt=prompt,
+        solution=body,
+        asserts=tuple(asserts),
     )
 
 

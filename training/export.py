@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from training import model as M
+from training.model import Shape, qwen2_weights
 from training.tokenizer import EOS, PAD, load_tokenizer, save_tokenizer
 
 
 def export(checkpoint: Path, tokenizer_folder: Path, target: Path) -> dict[str, float]:
-    """Write `target` file by file, each by a rename, so that a reader never meets half a file; return the progress saved in the checkpoint."""
+    """Write `target` by renames, so that a reader never meets half a file; return the checkpoint's progress."""
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
     saved = torch.load(checkpoint, weights_only=False, map_location="cpu")
-    shape = M.Shape(**saved["shape"])
+    shape = Shape(**saved["shape"])
     tokenizer = load_tokenizer(tokenizer_folder)
     eos, pad = tokenizer.token_to_id(EOS), tokenizer.token_to_id(PAD)
     config = Qwen2Config(
@@ -38,7 +38,7 @@ def export(checkpoint: Path, tokenizer_folder: Path, target: Path) -> dict[str, 
         dtype="bfloat16",
     )
     model = Qwen2ForCausalLM(config).to(torch.bfloat16)
-    missing, unexpected = model.load_state_dict(M.qwen2_weights(saved["named"], shape), strict=False)
+    missing, unexpected = model.load_state_dict(qwen2_weights(saved["named"], shape), strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:
         raise ValueError(f"weights do not fit Qwen2: missing {missing}, unexpected {unexpected}.")
     model.tie_weights()

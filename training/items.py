@@ -19,7 +19,8 @@ from training.tokenizer import EOS
 # The product's three templates, then phrasings of the same form. Each ends where the answer begins.
 TEMPLATE_FILE = Path(__file__).resolve().parent.parent / "src/steerlab/tasks/detection_templates.json"
 MORE_TEMPLATES: tuple[str, ...] = (
-    "Does this {language} program contain {cwe_name} ({cwe})?\n\n{code}\n\nDoes the program contain {cwe_name}? Answer yes or no.\nAnswer:",
+    "Does this {language} program contain {cwe_name} ({cwe})?\n\n{code}\n\n"
+    "Does the program contain {cwe_name}? Answer yes or no.\nAnswer:",
     "# Look for {cwe}: {cwe_name}\n{code}\n# Is {cwe_name} present in the code above?\n# Answer:",
     "{code}\n# Question: does the program above contain {cwe_name} ({cwe})?\n# Answer:",
 )
@@ -78,7 +79,9 @@ class Piece:
 
     def done(self, kind: str) -> Text:
         self.add(EOS, 0.0)
-        return Text(text=self.text, spans=tuple(self.spans), kind=kind, lines=tuple(self.lines), answer_at=self.answer_at)
+        return Text(
+            text=self.text, spans=tuple(self.spans), kind=kind, lines=tuple(self.lines), answer_at=self.answer_at
+        )
 
 
 def templates() -> list[str]:
@@ -136,7 +139,9 @@ def detection_texts(sample: Sample, family: Family, random_source: random.Random
         piece.add(" yes" if side == "vulnerable" and not absent else " no", ANSWER)
         if form == "reason":
             reason = sample.reason if side == "vulnerable" else sample.reason_patched
-            piece.add("\nReason: " + (f"The program has nothing to do with {CWE_NAMES[asked]}." if absent else reason), REASON)
+            piece.add(
+                "\nReason: " + (f"The program has nothing to do with {CWE_NAMES[asked]}." if absent else reason), REASON
+            )
         piece.add("\n", REASON)
         texts.append(piece.done("absent" if absent else "detect"))
     return texts
@@ -179,7 +184,7 @@ _TEMPLATES = templates()
 
 
 def encode_texts(texts: Sequence[Text], tokenizer: Tokenizer) -> dict[str, np.ndarray]:
-    """Flat arrays: tokens, loss weight and flaw label of each token, offsets, kinds. A weight belongs to predicting that token."""
+    """Flat arrays: tokens, the loss weight of predicting each, its flaw label, offsets, kinds."""
     tokens, weights, flaws, flaw_weights, lengths, kinds, answers = [], [], [], [], [], [], []
     for text, encoding in zip(texts, tokenizer.encode_batch([text.text for text in texts]), strict=True):
         ids = np.asarray(encoding.ids, dtype=np.uint16)
@@ -225,7 +230,9 @@ def draw_sample(family: Family, random_source: random.Random) -> Sample:
     raise RuntimeError(f"{family.cwe} {family.name} gave no sample in 20 draws.")
 
 
-def shard_texts(families: Iterable[Family], corpus: Sequence[str], random_source: random.Random, pairs: int, longest: int) -> list[Text]:
+def shard_texts(
+    families: Iterable[Family], corpus: Sequence[str], random_source: random.Random, pairs: int, longest: int
+) -> list[Text]:
     """About 70 % of the tokens detection, 20 % exercises, 10 % real code and plain programs.
 
     `longest` bounds the characters of a program, so that early shards hold the short ones.

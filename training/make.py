@@ -90,16 +90,22 @@ def make_shards(work: Path, first: int, stop: int) -> None:
                 if not family.held_out and taken.get(family.cwe, 0) < FIRST_FAMILIES[number]:
                     taken[family.cwe] = taken.get(family.cwe, 0) + 1
                     families.append(family)
-        texts = shard_texts(families, corpus, random.Random(1000 + number), PAIRS_PER_SHARD, SHORT_SHARDS.get(number, LONGEST_PROGRAM))
+        texts = shard_texts(
+            families, corpus, random.Random(1000 + number), PAIRS_PER_SHARD, SHORT_SHARDS.get(number, LONGEST_PROGRAM)
+        )
         counts = write_shard(work / f"items/shard_{number:04d}.npz", texts, tokenizer)
         print(f"shard {number}: {len(families)} families, {counts}", flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m training.make", description=__doc__)
-    made.add_argument("stages", nargs="*", choices=[*STAGES, []], help="stages to run, in this order; all when none is named")
+    made.add_argument(
+        "stages", nargs="*", choices=[*STAGES, []], help="stages to run, in this order; all when none is named"
+    )
     made.add_argument("--sven", type=Path, help="the folder 'train' of SVEN's data; without it no SVEN text is used")
-    made.add_argument("--held-out", type=Path, help="the folder of benchmark data; corpus texts that share much with it are left out")
+    made.add_argument(
+        "--held-out", type=Path, help="the folder of benchmark data; corpus texts that share much with it are left out"
+    )
     made.add_argument("--work", type=Path, default=HERE / "work", help="where corpus, items and checkpoints go")
     made.add_argument("--model", type=Path, default=MODEL, help="where the model is exported to")
     made.add_argument("--shards", default="0:22", help="shards to write, FIRST:STOP")
@@ -128,7 +134,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_shards(work, first, stop)
     if "train" in wanted:
         settings = ["--seconds", str(options.seconds), "--layers", str(options.layers), "--rate", str(options.rate)]
-        command = [sys.executable, "-m", "training.train", "--work", str(work / "run"), "--items", str(work / "items"), *settings]
+        command = [
+            sys.executable,
+            "-m",
+            "training.train",
+            "--work",
+            str(work / "run"),
+            "--items",
+            str(work / "items"),
+            *settings,
+        ]
         subprocess.run(command, check=True, cwd=HERE.parent, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if "export" in wanted:
         from training.export import export

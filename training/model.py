@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +91,12 @@ def rms_norm(residual: Tensor, weight: Tensor) -> Tensor:
     return (scaled * weight.float()).to(torch.bfloat16)
 
 
-def before_attention(residual: Tensor, norm: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def before_attention(  # noqa: PLR0917 (compiled pieces take plain tensors)
+    residual: Tensor, norm: Tensor, qkv: Tensor, bias: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of a flat run of tokens, rotated: each (tokens, heads, d_head)."""
     tokens, d_head = residual.shape[0], cos.shape[-1]
-    joint = F.linear(rms_norm(residual, norm), qkv, bias).view(tokens, 3, -1, d_head)
+    joint = functional.linear(rms_norm(residual, norm), qkv, bias).view(tokens, 3, -1, d_head)
     turned = joint[:, :2].float()
     first, second = turned.chunk(2, dim=-1)
     rotated = turned * cos[:, None, None] + torch.cat([-second, first], dim=-1) * sin[:, None, None]
@@ -102,14 +104,16 @@ def before_attention(residual: Tensor, norm: Tensor, qkv: Tensor, bias: Tensor, 
     return rotated[:, 0], rotated[:, 1], joint[:, 2]
 
 
-def after_attention(residual: Tensor, mixed: Tensor, out: Tensor, norm: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+def after_attention(  # noqa: PLR0917 (compiled pieces take plain tensors)
+    residual: Tensor, mixed: Tensor, out: Tensor, norm: Tensor, gate_up: Tensor, down: Tensor
+) -> Tensor:
     """The residual after the attention output and the MLP have been added."""
-    residual = residual + F.linear(mixed, out)
-    gate, up = F.linear(rms_norm(residual, norm), gate_up).chunk(2, dim=-1)
-    return residual + F.linear(F.silu(gate) * up, down)
+    residual = residual + functional.linear(mixed, out)
+    gate, up = functional.linear(rms_norm(residual, norm), gate_up).chunk(2, dim=-1)
+    return residual + functional.linear(functional.silu(gate) * up, down)
 
 
 def token_losses(residual: Tensor, norm: Tensor, embed: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy per row, float32."""
-    logits = F.linear(rms_norm(residual, norm), embed).float()
-    return F.cross_entropy(logits, targets, reduction="none")
+    logits = functional.linear(rms_norm(residual, norm), embed).float()
+    return functional.cross_entropy(logits, targets, reduction="none")

@@ -29,9 +29,9 @@ def overlap(training: Iterable[str], held_out: Iterable[str], n: int) -> float:
 
 
 def held_out_texts(folder: Path) -> dict[str, list[str]]:
-    """The texts that must not be trained on, by set, from a folder of benchmark data; they are read to be avoided only.
+    """The texts that must not be trained on, by set, from a folder of benchmark data; read only to be avoided.
 
-    CyberSecEval's snippets come from public repositories, some from the standard library: its own code fields are compared.
+    Of CyberSecEval the code fields are compared; some of them come from the standard library itself.
     """
     sets: dict[str, list[str]] = {}
     rows = map(json.loads, (folder / "mbpp/mbpp.jsonl").read_text(encoding="utf-8").strip("\n").split("\n"))
@@ -44,7 +44,9 @@ def held_out_texts(folder: Path) -> dict[str, list[str]]:
         for row in map(json.loads, path.read_text(encoding="utf-8").strip("\n").split("\n"))
     ]
     holmes = sorted((folder / "secllmholmes/datasets").rglob("*"))
-    sets["secllmholmes"] = [path.read_text(encoding="utf-8", errors="replace") for path in holmes if path.suffix in (".c", ".py")]
+    sets["secllmholmes"] = [
+        path.read_text(encoding="utf-8", errors="replace") for path in holmes if path.suffix in (".c", ".py")
+    ]
     datasets = folder / "cyberseceval/CybersecurityBenchmarks/datasets"
     snippets = json.loads((datasets / "autocomplete/autocomplete.json").read_text(encoding="utf-8"))
     snippets += json.loads((datasets / "instruct/instruct.json").read_text(encoding="utf-8"))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
-from training import model as M
+from training import model as pieces
 from training.items import KINDS
 
 BUCKETS = (128, 160, 192, 224, 256, 320, 384, 512, 768)
@@ -65,7 +65,7 @@ def rate_at(seconds: float, settings: Settings) -> float:
 
 
 def make_batch(shard: dict[str, np.ndarray], members: list[int], length: int) -> Batch:
-    """The named items of a shard as one batch; losses only where a weight is set, padded to whole blocks of 1,024 targets."""
+    """The named items of a shard as one batch; losses only where a weight is set, in whole blocks of 1,024 targets."""
     offsets = shard["offsets"]
     tokens = np.ones(STEP_TOKENS, dtype=np.int64)
     picked, targets, weights, answers, flaw_at, flaws, flaw_weights = [], [], [], [], [], [], []
@@ -114,7 +114,11 @@ def shard_batches(shard: dict[str, np.ndarray], random_source: np.random.Generat
     units: dict[int, list[list[int]]] = {bucket: [] for bucket in BUCKETS}
     number = 0
     while number < len(lengths):
-        paired = kinds[number] in (KINDS.index("detect"), KINDS.index("absent")) and number + 1 < len(lengths) and kinds[number + 1] == kinds[number]
+        paired = (
+            kinds[number] in (KINDS.index("detect"), KINDS.index("absent"))
+            and number + 1 < len(lengths)
+            and kinds[number + 1] == kinds[number]
+        )
         members = [number, number + 1] if paired else [number]
         longest = int(max(lengths[member] for member in members))
         bucket = next(bucket for bucket in BUCKETS if bucket >= longest)
@@ -145,15 +149,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: int, length: int) -> Tensor:
     later = torch.ones(length, length, dtype=torch.bool).triu(1)
     probabilities = scores.masked_fill(later, float("-inf")).softmax(-1).to(torch.bfloat16)
     mixed = (probabilities @ v).transpose(1, 2).reshape(used, heads * d_head)
-    return F.pad(mixed, (0, 0, 0, total - used))
+    return functional.pad(mixed, (0, 0, 0, total - used))
 
 
 class Trainer:
     """Weights in bfloat16 with float32 masters, the optimizer and the compiled pieces."""
 
-    def __init__(self, shape: M.Shape, settings: Settings, compiled: bool = True) -> None:
+    def __init__(self, shape: pieces.Shape, settings: Settings, compiled: bool = True) -> None:
         self.shape, self.settings = shape, settings
-        masters = M.initial_weights(shape, settings.seed)
+        masters = pieces.initial_weights(shape, settings.seed)
         self.names = list(masters)
         decayed = [name for name in self.names if masters[name].ndim == 2 and name != "aux"]
         self.order = decayed + [name for name in self.names if name not in decayed]
@@ -169,17 +173,25 @@ class Trainer:
                 at += size
             self.masters.append((group, flat))
         self.optimizer = torch.optim.AdamW(
-            [{"params": [self.masters[0][1]], "weight_decay": settings.decay}, {"params": [self.masters[1][1]], "weight_decay": 0.0}],
+            [
+                {"params": [self.masters[0][1]], "weight_decay": settings.decay},
+                {"params": [self.masters[1][1]], "weight_decay": 0.0},
+            ],
             lr=settings.rate,
             betas=(0.9, 0.98),
             fused=True,
         )
         self.weights = {name: self.views[name].to(torch.bfloat16).requires_grad_() for name in self.names}
-        self.cos, self.sin = M.rope_tables(shape, shape.context)
+        self.cos, self.sin = pieces.rope_tables(shape, shape.context)
         self.rotations = {b: self._rotation(b) for b in BUCKETS}
         torch._dynamo.config.recompile_limit = 64  # one attention kernel per bucket
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-        self.before, self.after, self.losses, self.attend = wrap(M.before_attention), wrap(M.after_attention), wrap(M.token_losses), wrap(attend)
+        self.before, self.after, self.losses, self.attend = (
+            wrap(pieces.before_attention),
+            wrap(pieces.after_attention),
+            wrap(pieces.token_losses),
+            wrap(attend),
+        )
 
     def _rotation(self, bucket: int) -> tuple[Tensor, Tensor]:
         position = torch.arange(STEP_TOKENS) % bucket
@@ -189,12 +201,14 @@ class Trainer:
         """The last residual and the one that the flaw readout reads."""
         w = self.weights
         cos, sin = self.rotations[batch.length]
-        residual = F.embedding(batch.tokens, w["embed"])
+        residual = functional.embedding(batch.tokens, w["embed"])
         read = residual
         for layer in range(self.shape.n_layers):
             q, k, v = self.before(residual, w[f"{layer}.norm1"], w[f"{layer}.qkv"], w[f"{layer}.qkv_bias"], cos, sin)
             mixed = self.attend(q, k, v, batch.rows, batch.length)
-            residual = self.after(residual, mixed, w[f"{layer}.out"], w[f"{layer}.norm2"], w[f"{layer}.gate_up"], w[f"{layer}.down"])
+            residual = self.after(
+                residual, mixed, w[f"{layer}.out"], w[f"{layer}.norm2"], w[f"{layer}.gate_up"], w[f"{layer}.down"]
+            )
             if layer == self.shape.aux_layer:
                 read = residual
         return residual, read
@@ -206,12 +220,16 @@ class Trainer:
         total = (losses * batch.weights).sum() / LOSS_UNIT
         noted = {"nll": float((losses.detach() * (batch.weights > 0)).sum()), "nll_n": float((batch.weights > 0).sum())}
         answers = losses.detach()[batch.answer_rows]
-        noted |= {"answer": float(answers.sum()), "answer_n": float(len(answers)), "right": float((answers < 0.6931).sum())}
+        noted |= {
+            "answer": float(answers.sum()),
+            "answer_n": float(len(answers)),
+            "right": float((answers < 0.6931).sum()),
+        }
         if self.settings.readout and batch.flaw_weights.sum() > 0:
             rows = read[batch.flaw_at].float()
             rows = rows * torch.rsqrt(rows.square().mean(-1, keepdim=True) + 1e-6)
             logits = rows @ w["aux"][0].float()
-            flaw = F.binary_cross_entropy_with_logits(logits, batch.flaws, reduction="none")
+            flaw = functional.binary_cross_entropy_with_logits(logits, batch.flaws, reduction="none")
             total = total + self.settings.readout * (flaw * batch.flaw_weights).sum() / LOSS_UNIT
             key = batch.flaw_weights > 0.3
             noted |= {"flaw": float(flaw.detach()[key].sum()), "flaw_n": float(key.sum())}
@@ -281,7 +299,9 @@ def verdict_accuracy(trainer: Trainer, shard: dict[str, np.ndarray], yes: int, n
                 batch = make_batch(shard, part, bucket)
                 residual, _ = trainer.residuals(batch)
                 at = torch.tensor([row * bucket + int(shard["answers"][item]) - 1 for row, item in enumerate(part)])
-                logits = F.linear(M.rms_norm(residual[at], trainer.weights["norm"]), trainer.weights["embed"]).float()
+                logits = functional.linear(
+                    pieces.rms_norm(residual[at], trainer.weights["norm"]), trainer.weights["embed"]
+                ).float()
                 margins[part] = (logits[:, yes] - logits[:, no]).numpy()
     vulnerable, patched = margins[0::2], margins[1::2]
     return {
@@ -291,8 +311,28 @@ def verdict_accuracy(trainer: Trainer, shard: dict[str, np.ndarray], yes: int, n
     }
 
 
-def train(work: Path, shape: M.Shape, settings: Settings, items: Path) -> None:
-    """Train until the planned seconds are used, `STOP` appears in `work`, or SIGTERM; resumes from `checkpoint.pt`."""
+def averages(sums: dict[str, float]) -> dict[str, float]:
+    """What the log says of the steps since its last line."""
+
+    def mean(name: str, count: str) -> float:
+        return round(sums.get(name, 0.0) / max(1.0, sums.get(count, 0.0)), 4)
+
+    return {
+        "answer_loss": mean("answer", "answer_n"),
+        "answer_right": mean("right", "answer_n"),
+        "flaw_loss": mean("flaw", "flaw_n"),
+        "nll": mean("nll", "nll_n"),
+        "norm": mean("norm", "steps"),
+        "skipped": sums.get("skipped", 0.0),
+        "tokens_per_s": round(sums["tokens"] / sums["elapsed"]),
+    }
+
+
+def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path) -> None:
+    """Train until the planned seconds are used, a file STOP appears in `work` or beside it, or SIGTERM.
+
+    Resumes from `checkpoint.pt` in `work`, at the beginning of the shard that was being read.
+    """
     trainer = Trainer(shape, settings)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
@@ -302,6 +342,9 @@ def train(work: Path, shape: M.Shape, settings: Settings, items: Path) -> None:
         saved = torch.load(checkpoint, weights_only=False)
         trainer.load(saved)
         progress = saved["progress"]
+
+    def asked_to_stop() -> bool:
+        return bool(stopping) or (work / "STOP").exists() or (work.parent / "STOP").exists()
 
     def save() -> None:
         torch.save(trainer.state() | {"progress": progress, "settings": asdict(settings)}, work / "checkpoint.tmp")
@@ -319,10 +362,14 @@ def train(work: Path, shape: M.Shape, settings: Settings, items: Path) -> None:
     last = last_note = last_save = time.monotonic()
     next_evaluation = progress["seconds"] + settings.evaluate_seconds / 2
     note({"event": "start", **progress, "shape": asdict(shape), "settings": asdict(settings)})
-    while not stopping and progress["seconds"] < settings.seconds and not (work / "STOP").exists():
+    while progress["seconds"] < settings.seconds and not asked_to_stop():
         available = sorted(items.glob("shard_*.npz"))
         number = int(progress["shard"])
-        path = available[number] if number < len(available) else available[int(random_source.integers(len(available) // 2, len(available)))]
+        path = (
+            available[number]
+            if number < len(available)
+            else available[int(random_source.integers(len(available) // 2, len(available)))]
+        )
         for batch in shard_batches(load_shard(path), random_source):
             noted = trainer.step(batch, rate_at(progress["seconds"], settings))
             for key, value in noted.items():
@@ -336,31 +383,26 @@ def train(work: Path, shape: M.Shape, settings: Settings, items: Path) -> None:
             progress["steps"] += 1
             sums["tokens"] = sums.get("tokens", 0.0) + batch.rows * batch.length
             if now - last_note > 30:
-                row = {
-                    "seconds": round(progress["seconds"]),
-                    "tokens": int(progress["tokens"]),
-                    "answers": int(progress["items"]),
-                    "steps": int(progress["steps"]),
-                    "shard": path.stem,
-                    "answer_loss": round(sums["answer"] / max(1, sums["answer_n"]), 4),
-                    "answer_right": round(sums["right"] / max(1, sums["answer_n"]), 4),
-                    "flaw_loss": round(sums.get("flaw", 0.0) / max(1, sums.get("flaw_n", 0.0)), 4),
-                    "nll": round(sums["nll"] / max(1, sums["nll_n"]), 4),
-                    "norm": round(sums.get("norm", 0.0) / max(1, sums.get("steps", 1)), 3),
-                    "skipped": sums.get("skipped", 0.0),
-                    "tokens_per_s": round(sums["tokens"] / sums["elapsed"]),
-                    "rate": round(rate_at(progress["seconds"], settings), 6),
-                }
-                note(row)
+                where = {"shard": path.stem, "rate": round(rate_at(progress["seconds"], settings), 6)}
+                note({name: round(value) for name, value in progress.items()} | where | averages(sums))
                 sums, last_note = {}, now
             if progress["seconds"] >= next_evaluation:
-                scores = {name: verdict_accuracy(trainer, shard, answers["yes"], answers["no"]) for name, shard in probes.items()}
-                note({"event": "evaluation", "seconds": round(progress["seconds"]), **{n: {k: round(v, 3) for k, v in s.items()} for n, s in scores.items()}})
+                scores = {
+                    name: verdict_accuracy(trainer, shard, answers["yes"], answers["no"])
+                    for name, shard in probes.items()
+                }
+                note(
+                    {
+                        "event": "evaluation",
+                        "seconds": round(progress["seconds"]),
+                        **{n: {k: round(v, 3) for k, v in s.items()} for n, s in scores.items()},
+                    }
+                )
                 next_evaluation = progress["seconds"] + settings.evaluate_seconds
             if now - last_save > settings.checkpoint_seconds:
                 save()
                 last_save = time.monotonic()
-            if stopping or progress["seconds"] >= settings.seconds or (work / "STOP").exists():
+            if progress["seconds"] >= settings.seconds or asked_to_stop():
                 break
         else:
             progress["shard"] += 1
@@ -382,8 +424,14 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
-    shape = M.Shape(n_layers=options.layers, aux_layer=options.layers - 3)
-    settings = Settings(seconds=options.seconds, rate=options.rate, readout=options.readout, warmup_seconds=options.warmup, evaluate_seconds=options.evaluate)
+    shape = pieces.Shape(n_layers=options.layers, aux_layer=options.layers - 3)
+    settings = Settings(
+        seconds=options.seconds,
+        rate=options.rate,
+        readout=options.readout,
+        warmup_seconds=options.warmup,
+        evaluate_seconds=options.evaluate,
+    )
     train(options.work, shape, settings, options.items)
 
 

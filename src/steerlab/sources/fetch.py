@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -175,12 +176,16 @@ def _clone(place: Origin, source: str, folder: Path) -> None:
     _git(["checkout", "--quiet", "FETCH_HEAD", "--", *place.paths], folder, source=source)
 
 
+# set when we are called from a git hook: they would turn our commands to another repository
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+
+
 def _git(arguments: Sequence[str], folder: Path, *, source: str) -> None:
     git = shutil.which("git")
     if git is None:
         raise MissingExtraError("git is not installed. Install it (Debian: apt install git) and try again.")
     environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
+        **{key: value for key, value in os.environ.items() if key not in _OTHER_REPOSITORY},
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
         "GIT_LFS_SKIP_SMUDGE": "1",
@@ -245,6 +250,8 @@ def _download(place: Origin, complete: Path, *, origin: str | None) -> None:
             raise DataError(_unreachable(url, str(error.reason))) from error
         except TimeoutError as error:
             raise DataError(_unreachable(url, f"no answer within {URL_TIMEOUT:g} s")) from error
+        except (ConnectionError, http.client.HTTPException) as error:
+            raise DataError(_unreachable(url, f"broken off: {error}")) from error
 
 
 def _verify(complete: Path, files: Mapping[str, str], *, source: str) -> None:

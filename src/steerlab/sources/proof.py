@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from steerlab.errors import MissingExtraError
 
@@ -56,7 +55,7 @@ def prove(
     identity: str,
     *,
     cwe: str,
-    suffix: Literal[".c", ".py"] | str,
+    suffix: str,
     expected: str,
     versions: Mapping[str, str],
     tests: Mapping[str, str],
@@ -75,29 +74,25 @@ def prove(
                 folder = Path(name)
                 (folder / f"program{suffix}").write_text(code, encoding="utf-8")
                 (folder / f"{test}{suffix}").write_text(source, encoding="utf-8")
-                problem = _problem(_execute(folder, f"{test}{suffix}"), version, test, expected)
+                ran = _execute(folder, f"{test}{suffix}")
+            exploits = test == "exploit" and version == "vulnerable"
+            problem = ran if isinstance(ran, str) else _problem(ran, exploits=exploits, expected=expected)
             if problem:
                 failures.append(f"{identity}: {test} on {version}: {problem}")
     return Proof(id=identity, cwe=cwe, failures=tuple(failures))
 
 
-def _problem(ran: _Ran | str, version: str, test: str, expected: str) -> str:
-    """What is wrong with the end of a program; empty when nothing is."""
-    if isinstance(ran, str):
-        return ran
+def _problem(ran: _Ran, *, exploits: bool, expected: str) -> str:
+    """What is wrong with the end of a program that should exploit, or else pass; empty when nothing is."""
     if ran.status is None:
         return f"ran out of time ({TIMEOUT:g} s)"
-    if test == "functional" or version == "patched":
-        if ran.status != 0:
-            return f"exit {ran.status}, not 0: {_first_line(ran.stderr)}"
-        return f"sanitizer report: {_first_line(ran.stderr)}" if _REPORT.search(ran.stderr) else ""
-    if expected == f"exit-{EXPLOITED}":
-        return "" if ran.status == EXPLOITED else f"exit {ran.status}, not {EXPLOITED}: {_first_line(ran.stderr)}"
-    if ran.status == 0:
-        return f"exit 0, where a report of {expected} was expected"
-    if expected not in ran.stderr:
-        return f"exit {ran.status} without {expected}: {_first_line(ran.stderr)}"
-    return ""
+    if not exploits:
+        wanted, fits = "exit 0", ran.status == 0 and not _REPORT.search(ran.stderr)
+    elif expected == f"exit-{EXPLOITED}":
+        wanted, fits = f"exit {EXPLOITED}", ran.status == EXPLOITED
+    else:
+        wanted, fits = f"a report of {expected}", ran.status != 0 and expected in ran.stderr
+    return "" if fits else f"exit {ran.status} where {wanted} was expected: {_first_line(ran.stderr)}"
 
 
 def _execute(folder: Path, source: str) -> _Ran | str:
