@@ -12,7 +12,7 @@ from jaxtyping import install_import_hook
 with install_import_hook("steerlab", "beartype.beartype"):
     import steerlab  # noqa: F401 - the hook stays for the modules imported later
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from steerlab.models import Model, inspect_model
+from steerlab.embedded import MODEL_NAME, model_directory
+from steerlab.models import Model, inspect_model, load_model
 from steerlab.vectors import Recipe, SteeringVector
 
 torch.set_num_threads(2)
@@ -85,9 +86,28 @@ def random_network(architecture: str, **changes: object) -> torch.nn.Module:
     return network.eval()
 
 
-@lru_cache(maxsize=None)
+@cache
 def tiny_model(architecture: str) -> Model:
     return inspect_model(random_network(architecture), byte_tokenizer(), name=f"tiny-{architecture}")
+
+
+@cache
+def half_model(architecture: str) -> Model:
+    """The same random model in bfloat16."""
+    network = random_network(architecture).to(torch.bfloat16)
+    return inspect_model(network, byte_tokenizer(), name=f"tiny-{architecture}-bfloat16")
+
+
+@cache
+def loaded_model(name: str) -> Model:
+    """A model of ../shared, or the embedded one, or a tiny one; skips the test when it is absent."""
+    if name in ARCHITECTURES:
+        return tiny_model(name)
+    if name == MODEL_NAME:
+        if not (model_directory() / "config.json").exists():
+            pytest.skip("the embedded model is not here")
+        return load_model(MODEL_NAME, device="cpu")
+    return load_model(str(shared("models", name, "hf")), device="cpu")
 
 
 @pytest.fixture(params=list(ARCHITECTURES))

@@ -163,7 +163,7 @@ def test_rows_that_end_early_end_as_ours_do(qwen2: Model) -> None:
     for eos in (
         (written[0][2],),
         tuple(row[1] for row in written),
-    ):  # one row ends early; all end, before the last step
+    ):  # one row ends early; all do
         ending = replace(qwen2, eos_token_ids=tuple(sorted(set(eos))))
         theirs = backend.generate(ending, PROMPTS, decoding=decoding, interventions=[steered])
         with steer(ending, steered):
@@ -246,8 +246,12 @@ def test_mistakes_are_errors_that_say_what_to_do(qwen2: Model) -> None:
         backend.capture(qwen2, PROMPTS, layers=[0], positions="promt")
     with pytest.raises(VectorError):
         backend.generate(qwen2, PROMPTS, interventions=[one(tiny_model("gpt_bigcode"))])
-    with pytest.raises(InterventionError, match="1 rows of interventions were given for 4 prompts"):
+    with pytest.raises(InterventionError, match="1 sets of interventions were given for 4 prompts"):
         backend.generate(qwen2, PROMPTS, rows=[[]])
+    with pytest.raises(PromptError, match="one per text"):
+        backend.capture(qwen2, PROMPTS, layers=[0], prompts=["x"])
+    with pytest.raises(PromptError, match="one per prompt"):
+        backend.answer_log_likelihoods(qwen2, PROMPTS, [["yes"]])
     with pytest.raises(OptionError, match="greedily"):
         backend.generate(qwen2, PROMPTS, decoding=Decoding(temperature=0.5))
     with pytest.raises(PromptError, match="context"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import math
 import re
 import shutil
 import sys
@@ -23,6 +22,7 @@ from steerlab.sources import check_source, load_source
 from steerlab.sources import proof as proof_module
 from steerlab.sources.proof import Proof
 from steerlab.sources.starter import StarterPair, prove_pair, prove_pairs, read_starter_pair, starter_folders
+from steerlab.statistics import wilson
 
 FOLDERS = starter_folders(pairs_directory())
 NAMES = [f"{folder.parent.name}/{folder.name}" for folder in FOLDERS]
@@ -286,13 +286,6 @@ def n_gram_verdicts(texts: list[str], labels: list[int], groups: list[str]) -> I
         yield from (int(verdict) == labels[row] for verdict, row in zip(judged, test, strict=True))
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    z = 1.959964
-    middle = (right + z * z / 2) / (n + z * z)
-    half = z * math.sqrt(right * (n - right) / n + z * z / 4) / (n + z * z)
-    return middle - half, middle + half
-
-
 def test_n_grams_alone_do_not_tell_vulnerable_from_patched() -> None:
     programs = load_source("starter").programs
     verdicts = list(
@@ -302,7 +295,10 @@ def test_n_grams_alone_do_not_tell_vulnerable_from_patched() -> None:
             [program.group for program in programs],
         )
     )
-    share = sum(verdicts) / len(verdicts)
-    low, high = wilson(sum(verdicts), len(verdicts))
-    print(f"n-gram baseline, leave one pair out: {share:.3f} [{low:.3f}, {high:.3f}], n = {len(verdicts)}")
-    assert low <= 0.5 <= high or share < 0.65
+    share = wilson(sum(verdicts), len(verdicts))
+    assert share.value is not None
+    assert share.low is not None
+    assert share.high is not None
+    interval = f"[{share.low:.3f}, {share.high:.3f}]"
+    print(f"n-gram baseline, leave one pair out: {share.value:.3f} {interval}, n = {share.n}")
+    assert share.low <= 0.5 <= share.high or share.value < 0.65

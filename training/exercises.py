@@ -221,9 +221,12 @@ KINDS: dict[str, Kind] = {
         aggregates=WORD_AGGREGATES,
     ),
 }
-_WORDS = tuple(
-    ["apple", "river", "stone", "level", "banana", "noon", "green", "table", "orange", "kayak", "window", "Summer", "eagle", "radar", "night", "Paris", "music", "otter", "lemon", "civic", "Tokyo", "island", "echo"]
+# fmt: off
+_WORDS = (
+    "apple", "river", "stone", "level", "banana", "noon", "green", "table", "orange", "kayak", "window", "Summer",
+    "eagle", "radar", "night", "Paris", "music", "otter", "lemon", "civic", "Tokyo", "island", "echo",
 )
+# fmt: on
 _OPENINGS = (
     "Write a function to {p}.",
     "Write a python function to {p}.",

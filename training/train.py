@@ -328,6 +328,15 @@ def averages(sums: dict[str, float]) -> dict[str, float]:
     }
 
 
+def resumed(trainer: Trainer, checkpoint: Path) -> dict[str, float]:
+    """What has been done so far: zeros without a checkpoint, else its counts, with its weights loaded."""
+    if not checkpoint.exists():
+        return {"seconds": 0.0, "tokens": 0.0, "items": 0.0, "steps": 0.0, "shard": 0.0}
+    saved = torch.load(checkpoint, weights_only=False)
+    trainer.load(saved)
+    return dict(saved["progress"])
+
+
 def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path) -> None:
     """Train until the planned seconds are used, a file STOP appears in `work` or beside it, or SIGTERM.
 
@@ -336,12 +345,8 @@ def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path) -> N
     trainer = Trainer(shape, settings)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
-    progress = {"seconds": 0.0, "tokens": 0.0, "items": 0.0, "steps": 0.0, "shard": 0.0}
     checkpoint = work / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=False)
-        trainer.load(saved)
-        progress = saved["progress"]
+    progress = resumed(trainer, checkpoint)
 
     def asked_to_stop() -> bool:
         return bool(stopping) or (work / "STOP").exists() or (work.parent / "STOP").exists()
@@ -358,9 +363,8 @@ def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path) -> N
     answers = json.loads((items / "answers.json").read_text())
     probes = {path.stem: load_shard(path) for path in sorted(items.glob("probe_*.npz"))}
     random_source = np.random.default_rng(settings.seed + int(progress["steps"]))
-    sums: dict[str, float] = {}
+    sums, next_evaluation = dict[str, float](), progress["seconds"] + settings.evaluate_seconds / 2
     last = last_note = last_save = time.monotonic()
-    next_evaluation = progress["seconds"] + settings.evaluate_seconds / 2
     note({"event": "start", **progress, "shape": asdict(shape), "settings": asdict(settings)})
     while progress["seconds"] < settings.seconds and not asked_to_stop():
         available = sorted(items.glob("shard_*.npz"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
-from steerlab.hooks import output_bytes
+from steerlab.hooks import output_bytes, paused
 from steerlab.models import Model
 
 Result = TypeVar("Result")
@@ -22,32 +22,31 @@ MAXIMAL_ROWS = 64
 CPU_TOKENS_PER_BATCH = 8192
 
 
-@lru_cache(maxsize=8)
-def bytes_per_token(model_sha: str, network: torch.nn.Module) -> tuple[int, int]:
-    """Measured on a forward of 16 tokens: bytes that stay (KV cache) and that pass (one layer's outputs), per token."""
-
-    layers = max((m for m in network.modules() if isinstance(m, torch.nn.ModuleList)), key=_parameters)
-    embedding = network.get_input_embeddings()  # type: ignore[operator]
-    tokens = torch.ones(1, PROBE_TOKENS, dtype=torch.long, device=embedding.weight.device)
-    with torch.inference_mode(), output_bytes(layers[0]) as passing:
-        output = network(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=True)
-    staying = sum(t.nbytes for t in _tensors(getattr(output, "past_key_values", None)))
-    return max(1, staying // PROBE_TOKENS), max(1, sum(passing) // PROBE_TOKENS)
+_MEASURED: WeakKeyDictionary[torch.nn.Module, tuple[int, int]] = WeakKeyDictionary()
 
 
-def _parameters(module: torch.nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+def bytes_per_token(model: Model) -> tuple[int, int]:
+    """Measured on a forward of 16 tokens: bytes that stay (KV cache) and that pass (one layer's outputs), per token.
+
+    The forward is unsteered and unseen by readers; its outcome is remembered as long as the network lives.
+    """
+    if model.network not in _MEASURED:
+        tokens = torch.ones(1, PROBE_TOKENS, dtype=torch.long, device=model.device)
+        with torch.inference_mode(), paused(model.network), output_bytes(model.layers[0]) as passing:
+            output = model.network(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=True)
+        staying = sum(t.nbytes for t in _tensors(getattr(output, "past_key_values", None)))
+        _MEASURED[model.network] = max(1, staying // PROBE_TOKENS), max(1, sum(passing) // PROBE_TOKENS)
+    return _MEASURED[model.network]
 
 
 def _tensors(cache: object) -> list[torch.Tensor]:
-
     parts = [part for layer in getattr(cache, "layers", []) for part in vars(layer).values()]
     return [part for part in parts if isinstance(part, torch.Tensor)]
 
 
 def row_bytes(model: Model, n_tokens: int) -> int:
     """Bytes of memory that one row of `n_tokens` needs in a forward with a KV cache."""
-    staying, passing = bytes_per_token(model.fingerprint.sha256, model.network)
+    staying, passing = bytes_per_token(model)
     logits = 4 * model.d_vocab
     return n_tokens * (staying + passing) + logits
 
@@ -91,11 +90,13 @@ def run_batched(
     queue = plan(model, lengths)
     while queue:
         batch = queue.pop(0)
+        outcome: Sequence[Result] | None = None
         try:
             outcome = run(batch)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error) or len(batch) == 1:
                 raise
+        if outcome is None:  # outside of the except block, where the error's traceback holds the tensors no more
             half = len(batch) // 2
             LOGGER.warning("out of memory with %d rows: going on with %d at a time", len(batch), half)
             queue = [part[i : i + half] for part in [batch, *queue] for i in range(0, len(part), half)]
@@ -108,7 +109,6 @@ def run_batched(
 
 
 def _out_of_memory(error: BaseException) -> bool:
-
     said = str(error).lower()
     return (
         isinstance(error, (torch.OutOfMemoryError, MemoryError))
@@ -118,6 +118,5 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _release() -> None:
-
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

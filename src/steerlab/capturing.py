@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
-from steerlab.errors import InterventionError
+from steerlab.errors import InterventionError, PromptError
 from steerlab.hooks import StopForwardError, attached, prompt_lengths
-from steerlab.models import Model, check_layers, encode, left_padded
+from steerlab.models import Model, check_layers
 from steerlab.positions import check_positions
 from steerlab.steering import refuse_fixed_rows
+from steerlab.tokens import encode, left_padded, shared_prefix
 
 
 def capture(
@@ -32,10 +33,11 @@ def capture(
     `prompts` says which beginning of each text is prompt (for `completion` and the like); by default all of it is.
     Raises: LayerError, PromptError; InterventionError when `positions` selects nothing in a text.
     """
-
     check_positions(positions)
     check_layers(model, layers)
     refuse_fixed_rows(model, "capture")
+    if prompts is not None and len(prompts) != len(texts):
+        raise PromptError(f"{len(prompts)} prompts were given for {len(texts)} texts: give one per text.")
     wanted = sorted(set(layers))
     rows = encode(model, texts)
     lengths = [len(row) for row in rows]
@@ -55,28 +57,18 @@ def capture(
                 return read
 
             readers = {model.layers[layer]: reader_at(layer) for layer in wanted}
-            with attached(model.network, readers=readers), torch.inference_mode():  # type: ignore[arg-type]
-                with contextlib.suppress(StopForwardError):
-                    model.network(**left_padded(model, [rows[i] for i in batch]), use_cache=False)
+            with (
+                attached(model.network, readers=readers),  # type: ignore[arg-type]
+                torch.inference_mode(),
+                contextlib.suppress(StopForwardError),
+            ):
+                model.network(**left_padded(model, [rows[i] for i in batch]), use_cache=False)
         for layer in wanted:
             results[layer][batch] = seen[layer]
         return [None] * len(batch)
 
     run_batched(model, lengths, run, progress=progress)
     return results
-
-
-def shared_prefix(model: Model, prompt: str, row: Sequence[int]) -> int:
-    """How many tokens of `row` belong to `prompt` (its tokens as far as they agree)."""
-    if not prompt:
-        return 0
-    (head,) = encode(model, [prompt])
-    agree = 0
-    for ours, theirs in zip(head, row, strict=False):
-        if ours != theirs:
-            break
-        agree += 1
-    return agree
 
 
 def _mean(residual: Tensor, selected: Tensor) -> Tensor:

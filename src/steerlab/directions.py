@@ -57,13 +57,17 @@ def whitened_mean_difference(positive: Side, negative: Side, *, seed: int) -> Di
 
 def random_control(positive: Side, negative: Side, *, seed: int) -> Direction:
     """A control: a Gaussian direction with the norm of the mean difference."""
-    drawn = np.random.default_rng(seed).normal(size=positive.shape[1])
+    drawn = np.random.default_rng(seed).normal(size=(positive.shape[1],))
     return _with_norm(drawn, _norm(mean_difference(positive, negative, seed=seed)))
 
 
 def shuffled_labels(positive: Side, negative: Side, *, seed: int) -> Direction:
-    """A control: half of the pairs are turned round at random; the norm is that of the true mean difference."""
+    """A control: half of the pairs are turned round at random; the norm is that of the true mean difference.
+
+    Of an odd number of pairs one is left out at random, so that what all pairs share cancels exactly.
+    """
     signs = np.resize([1.0, -1.0], len(positive))
+    signs[2 * (len(positive) // 2) :] = 0.0
     np.random.default_rng(seed).shuffle(signs)
     mixed = ((positive - negative) * signs[:, None]).mean(axis=0)
     return _with_norm(mixed, _norm(mean_difference(positive, negative, seed=seed)))
@@ -80,7 +84,7 @@ METHODS: Mapping[str, Callable[..., Direction]] = {
 
 
 def _norm(direction: Direction) -> float:
-    return float(np.linalg.norm(direction))
+    return float(np.linalg.norm(np.asarray(direction)))
 
 
 def _with_norm(direction: Direction, norm: float) -> Direction:

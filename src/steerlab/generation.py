@@ -13,8 +13,9 @@ from torch import Tensor
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import OptionError
 from steerlab.hooks import Stream, last_logits_only, prompt_lengths
-from steerlab.models import Model, encode, left_padded
-from steerlab.steering import Rows, refuse_fixed_rows, steer_rows
+from steerlab.models import Model
+from steerlab.steering import Rows, check_row_count, refuse_fixed_rows, steer_rows
+from steerlab.tokens import encode, left_padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ def generate(
     Raises: PromptError when a prompt and its completion do not fit the context.
     """
     refuse_fixed_rows(model, "generate")
+    check_row_count(rows, len(prompts))
     how = decoding or Decoding()
     heads = encode(model, prompts, new_tokens=how.max_new_tokens)
 
@@ -85,7 +87,6 @@ def _stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Str
 def _decode(
     model: Model, heads: list[list[int]], *, numbers: list[int], how: Decoding, rows: Rows | None
 ) -> list[Completion]:
-
     generators = [_generator(how.seed, number) for number in numbers]
     written: list[list[int]] = [[] for _ in heads]
     ended: dict[int, Completion] = {}
@@ -129,7 +130,6 @@ def _generator(seed: int, number: int) -> torch.Generator:
 
 
 def _choose(logits: Tensor, how: Decoding, generators: list[torch.Generator]) -> list[int]:
-
     if how.temperature == 0:
         return logits.argmax(dim=-1).tolist()
     chances = (logits.float().cpu() / how.temperature).softmax(dim=-1)

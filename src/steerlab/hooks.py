@@ -32,6 +32,7 @@ class Stream:
         self.positions = PositionTracker()
         self.keepers: list[Keep] = []
         self.fixed_rows: list[int] = []
+        self.paused = False
         self._edits: dict[nn.Module, list[Edit]] = {}
         self._readers: dict[nn.Module, list[Reader]] = {}
         self._handles: dict[nn.Module, RemovableHandle] = {}
@@ -40,18 +41,29 @@ class Stream:
         self._users = 0
 
     def _enter(self, network: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        if self.paused:
+            return
         given = dict(zip(self._parameters, args, strict=False)) | kwargs
         tokens = given.get("input_ids")
         tokens = given.get("inputs_embeds") if tokens is None else tokens
         if tokens is None:
-            raise InterventionError("the forward has neither input_ids nor inputs_embeds: positions are unknown.")
+            raise InterventionError(
+                "the forward has neither input_ids nor inputs_embeds by name: positions are unknown."
+            )
         cache, mask = given.get("past_key_values"), given.get("attention_mask")
+        if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
+            raise InterventionError(  # such a mask does not say which tokens are padding
+                "the forward has a ready-made attention mask: steering needs the padding mask [batch, position]. "
+                "Use the default (dynamic) cache, not a static one."
+            )
         past = int(cache.get_seq_length()) if cache is not None else 0  # type: ignore[attr-defined]
         shape = (int(tokens.shape[0]), int(tokens.shape[1]))  # type: ignore[attr-defined]
-        self.positions.enter_forward(mask=mask, past=past, shape=shape, device=tokens.device)  # type: ignore[arg-type,attr-defined]
+        self.positions.enter_forward(mask=mask, past=past, shape=shape, device=tokens.device)  # type: ignore[attr-defined]
 
     def _hook(self, layer: nn.Module) -> RemovableHandle:
         def hook(module: nn.Module, args: object, output: object) -> object:
+            if self.paused:
+                return output
             residual = output[0] if isinstance(output, tuple) else output
             for edit in self._edits.get(layer, ()):
                 residual = edit(residual)  # type: ignore[arg-type]
@@ -139,8 +151,22 @@ def prompt_lengths(network: nn.Module, lengths: list[int] | None) -> Iterator[St
 
 
 @contextmanager
-def last_logits_only(network: nn.Module, head: nn.Module | None) -> Iterator[None]:
-    """Compute logits for the last position only, on a real copy of it.
+def paused(network: nn.Module) -> Iterator[None]:
+    """Let forwards inside the block pass unsteered, unread and uncounted: for measuring the network itself."""
+    stream = _STREAMS.get(network)
+    if stream is None or stream.paused:
+        yield
+        return
+    stream.paused = True
+    try:
+        yield
+    finally:
+        stream.paused = False
+
+
+@contextmanager
+def last_logits_only(network: nn.Module, head: nn.Module | None, *, n_positions: int = 1) -> Iterator[None]:
+    """Compute logits for the last `n_positions` only, on a real copy of them.
 
     transformers' own `logits_to_keep=1` hands the head a strided slice, which is up to 200 x slower on the CPU in
     bfloat16 (torch 2.13). `head` is the module that makes logits; None leaves the network as it is.
@@ -151,10 +177,10 @@ def last_logits_only(network: nn.Module, head: nn.Module | None) -> Iterator[Non
 
     def trim(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         residual = args[0]
-        if residual.ndim != 3 or residual.shape[1] == 1:
+        if residual.ndim != 3 or residual.shape[1] <= n_positions:
             return args
-        last = residual.new_empty(residual.shape[0], 1, residual.shape[2])
-        return (last.copy_(residual[:, -1:]), *args[1:])
+        last = residual.new_empty(residual.shape[0], n_positions, residual.shape[2])
+        return (last.copy_(residual[:, -n_positions:]), *args[1:])
 
     handle = head.register_forward_pre_hook(trim)
     try:
@@ -175,7 +201,6 @@ def hook_count(network: nn.Module) -> int:
 @contextmanager
 def output_bytes(module: nn.Module) -> Iterator[list[int]]:
     """Collect the bytes of every tensor that a submodule of `module` gives while the block runs."""
-
     sizes: list[int] = []
 
     def record(_: nn.Module, __: object, output: object) -> None:

@@ -36,8 +36,10 @@ def ablate(
 
     Only the angle of `direction` matters. Source: directional ablation, arXiv:2406.11717.
     """
-    unit = direction / direction.norm(dim=-1, keepdim=True)
-    return residual - coefficient * (residual * unit).sum(dim=-1, keepdim=True) * unit
+    unit: Tensor = direction / direction.norm(dim=-1, keepdim=True)
+    projection: Tensor = (residual * unit).sum(dim=-1, keepdim=True)
+    moved: Tensor = residual - coefficient * projection * unit
+    return moved
 
 
 def clamp(
@@ -46,8 +48,10 @@ def clamp(
     coefficient: Float[Tensor, "*#batch 1"],
 ) -> Float[Tensor, "*batch d_model"]:
     """Set the residual's projection on `direction` to `coefficient` (in residual units; 0 is a target, too)."""
-    unit = direction / direction.norm(dim=-1, keepdim=True)
-    return residual + (coefficient - (residual * unit).sum(dim=-1, keepdim=True)) * unit
+    unit: Tensor = direction / direction.norm(dim=-1, keepdim=True)
+    projection: Tensor = (residual * unit).sum(dim=-1, keepdim=True)
+    moved: Tensor = residual + (coefficient - projection) * unit
+    return moved
 
 
 def add_preserving_norm(
@@ -57,7 +61,7 @@ def add_preserving_norm(
 ) -> Float[Tensor, "*batch d_model"]:
     """Add as `add`, then scale the sum back to the L2 norm that the residual had."""
     moved = residual + coefficient * direction
-    scale = residual.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    scale: Tensor = residual.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True).clamp_min(1e-12)
     return moved * scale
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from steerlab.embedded import MODEL_NAME, model_directory
-from steerlab.errors import LayerError, ModelError, PromptError, SteerlabError, nearest
-from steerlab.hooks import attached
+from steerlab.errors import LayerError, ModelError, SteerlabError, nearest
+from steerlab.model_checks import check_behaviour
 from steerlab.vectors import ModelFingerprint
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -29,8 +30,8 @@ class Model:
     """A loaded causal LM and what was found in it: a record, not a wrapper.
 
     `layers[L]` is the module whose output is the residual at layer L. `context` is the most tokens that fit (None
-    when the config does not say). `head` makes the logits; None when the network does not name it. `checks` holds
-    the outcome of each behaviour check.
+    when the config does not say). `embedding` takes the tokens, `head` makes the logits; None when the network does
+    not name it. `checks` holds the outcome of each behaviour check.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Model:
     d_model: int
     d_vocab: int
     context: int | None
+    embedding: nn.Module
     head: nn.Module | None
     pad_token_id: int
     eos_token_ids: tuple[int, ...]
@@ -57,8 +59,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the inputs go: the device of the embedding."""
-        embedding: nn.Module = self.network.get_input_embeddings()  # type: ignore[operator]
-        return next(embedding.parameters()).device
+        return next(self.embedding.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -80,7 +81,6 @@ def load_model(
     cuda, cuda:1, ... or "spread" (accelerate's device_map="auto" over all devices).
     Raises: ModelError when it is missing, half written, not a causal LM, or of a layout that is not understood.
     """
-
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} does not exist. {nearest(dtype, DTYPES)}")
     source = _source(name)
@@ -114,24 +114,30 @@ def _load(
     import transformers
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
-    if Path(source).is_dir():
-        options["local_files_only"] = True
+    local = Path(source).is_dir()
+    options["local_files_only"] = local or not _hub_answers()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             config = AutoConfig.from_pretrained(source, **options)
             _refuse_unless_causal(name, config)
             extra = {"device_map": "auto"} if device == "spread" else {}
-            network, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source, dtype=dtype, output_loading_info=True, **options, **extra
             )
+            network, report = loaded
             tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except SteerlabError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
+        if not local and options["local_files_only"]:
+            raise ModelError(
+                f"{name} is neither a directory nor in the local cache, and the hub does not answer: give a directory, "
+                "or try again with a network."
+            ) from None
         raise ModelError(f"{name} could not be loaded: {_first_line(error)}") from None
     except Exception as error:  # noqa: BLE001 - safetensors and tokenizers raise bare Exception subclasses
         raise ModelError(f"{name} could not be loaded (is it half written?): {_first_line(error)}") from None
@@ -141,6 +147,18 @@ def _load(
             f"{name} is half written: {len(missing)} weights are missing, the first is {missing[0]}. Copy it again."
         )
     return network.eval(), tokenizer
+
+
+def _hub_answers() -> bool:
+    """False when the hub can't be reached: its client would try again for half a minute, per file."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=5)
+    except Exception:  # noqa: BLE001 - the classes are those of an HTTP client that changes with huggingface_hub
+        return False
+    return True
 
 
 def _first_line(error: BaseException) -> str:
@@ -167,13 +185,12 @@ def inspect_model(network: nn.Module, tokenizer: Any, *, name: str, revision: st
 
     Raises: ModelError when the layout is not understood or a check fails.
     """
-    import inspect
-
-    config = network.config.get_text_config()  # type: ignore[operator,union-attr]
+    core = _core(network, name=name)
+    config = core.config.get_text_config()
     n_layers, d_model = _dimension(config, "num_hidden_layers"), _dimension(config, "hidden_size")
     path, layers = find_layers(network, n_layers=n_layers, model_type=config.model_type, name=name)
-    head = network.get_output_embeddings() if hasattr(network, "get_output_embeddings") else None  # type: ignore[operator]
-    eos = _eos_ids(network, tokenizer)
+    eos = _eos_ids(core, tokenizer)
+    accepts = _accepts_position_ids(network, core)
     pad = tokenizer.pad_token_id
     model = Model(
         name=name,
@@ -185,18 +202,45 @@ def inspect_model(network: nn.Module, tokenizer: Any, *, name: str, revision: st
         d_model=d_model,
         d_vocab=int(config.vocab_size),
         context=_context(config),
-        head=head,
+        embedding=core.get_input_embeddings(),
+        head=core.get_output_embeddings(),
         pad_token_id=int(pad) if pad is not None else (eos[0] if eos else 0),
         eos_token_ids=eos,
-        accepts_position_ids="position_ids" in inspect.signature(network.forward).parameters,
-        fingerprint=_fingerprint(network, name=name, config=config, n_layers=n_layers, d_model=d_model),
+        accepts_position_ids=accepts,
+        fingerprint=_fingerprint(core, name=name, config=config, n_layers=n_layers, d_model=d_model),
     )
-    checks = check_behaviour(model)
+    checks = check_behaviour(
+        network,
+        layers,
+        d_model=d_model,
+        d_vocab=model.d_vocab,
+        accepts_position_ids=accepts,
+        device=model.device,
+    )
     failed = {check: outcome for check, outcome in checks.items() if outcome not in ("ok", "not applicable")}
     if failed:
         check, outcome = next(iter(failed.items()))
         raise ModelError(f"{name}: the layers found at {path} fail the check {check}: {outcome}")
-    return Model(**{**{f: getattr(model, f) for f in model.__dataclass_fields__}, "checks": checks})
+    return replace(model, checks=checks)
+
+
+def _core(network: nn.Module, *, name: str) -> Any:
+    """The outermost transformers model: the network itself, or what a wrapper holds."""
+    from transformers import PreTrainedModel
+
+    core = next((module for module in network.modules() if isinstance(module, PreTrainedModel)), None)
+    if core is None:
+        raise ModelError(
+            f"{name} holds no transformers model: its config, embeddings and layers are unknown. Give a causal LM of "
+            "transformers, or a module around one."
+        )
+    return core
+
+
+def _accepts_position_ids(network: nn.Module, core: nn.Module) -> bool:
+    outer, inner = (inspect.signature(module.forward).parameters for module in (network, core))
+    passes_on = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in outer.values())
+    return "position_ids" in outer or (passes_on and "position_ids" in inner)
 
 
 def _dimension(config: Any, key: str) -> int:
@@ -219,11 +263,10 @@ def _eos_ids(network: Any, tokenizer: Any) -> tuple[int, ...]:
 
 
 def find_layers(network: nn.Module, *, n_layers: int, model_type: str, name: str) -> tuple[str, tuple[nn.Module, ...]]:
-    """The ModuleList of decoder layers: as long as the config says, all of one class, nearest to the root.
+    """The ModuleList of decoder layers: as long as the config says, in no other such list, the largest by weights.
 
     Raises: ModelError that says what was looked for.
     """
-
     if model_type in LAYER_PATHS:
         path = LAYER_PATHS[model_type]
         return path, tuple(network.get_submodule(path))  # type: ignore[arg-type]
@@ -245,7 +288,6 @@ def find_layers(network: nn.Module, *, n_layers: int, model_type: str, name: str
 
 
 def _fingerprint(network: nn.Module, *, name: str, config: Any, n_layers: int, d_model: int) -> ModelFingerprint:
-
     seen = hashlib.sha256(json.dumps([config.model_type, n_layers, d_model, int(config.vocab_size)]).encode())
     embedding = network.get_input_embeddings().weight  # type: ignore[operator]
     samples = [embedding[:: max(1, len(embedding) // 64), :64]]
@@ -258,87 +300,6 @@ def _fingerprint(network: nn.Module, *, name: str, config: Any, n_layers: int, d
     )
 
 
-def check_behaviour(model: Model) -> dict[str, str]:
-    """Run a few tokens and report on each check: "ok", "not applicable", or what is wrong.
-
-    layer_called_once: each layer runs once per forward, in order. output_shape: [batch, position, d_model].
-    matches_hidden_states: the residual equals transformers' hidden_states[L+1]. edit_moves_logits: changing a
-    layer's output changes the logits, at the first and the last layer. causal: a token does not see later ones.
-    """
-
-    tokens = torch.arange(1, 7, device=model.device)[None] % model.d_vocab
-    seen: dict[int, list[Tensor]] = {layer: [] for layer in range(model.n_layers)}
-    order: list[int] = []
-
-    def reader(layer: int) -> Any:
-        def read(residual: Tensor) -> None:
-            order.append(layer)
-            seen[layer].append(residual.detach())
-
-        return read
-
-    def logits(ids: Tensor) -> Tensor:
-        output = model.network(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-        return output.logits.detach().float()  # type: ignore[no-any-return]
-
-    def edited(layer: int) -> Tensor:
-        noise = torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))
-
-        def edit(residual: Tensor) -> Tensor:
-            return residual + noise.to(residual) * residual.float().norm(dim=-1, keepdim=True).to(residual)
-
-        with attached(model.network, edits={model.layers[layer]: edit}):
-            return logits(tokens)
-
-    try:
-        with torch.inference_mode():
-            with attached(model.network, readers={m: reader(i) for i, m in enumerate(model.layers)}):
-                plain = logits(tokens)
-            if order != list(range(model.n_layers)):
-                return {"layer_called_once": f"the layers ran as {order[:12]}"}
-            return {
-                "layer_called_once": "ok",
-                "output_shape": _check_shape(model, seen, tuple(tokens.shape)),
-                "matches_hidden_states": _check_recorded(model, tokens, seen),
-                "edit_moves_logits": _check_moves(model, plain, edited),
-                "causal": _check_causal(plain, logits(torch.cat([tokens[:, :-1], tokens[:, :1]], dim=1))),
-            }
-    except SteerlabError:
-        raise
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-        return {"forward": f"a forward over six tokens failed: {_first_line(error)}"}
-
-
-def _check_shape(model: Model, seen: Mapping[int, Sequence[Tensor]], shape: tuple[int, ...]) -> str:
-    wrong = [layer for layer, (residual,) in seen.items() if tuple(residual.shape) != (*shape, model.d_model)]
-    return f"layer {wrong[0]} gives {list(seen[wrong[0]][0].shape)}" if wrong else "ok"
-
-
-def _check_recorded(model: Model, tokens: Tensor, seen: Mapping[int, Sequence[Tensor]]) -> str:
-
-    output = model.network(input_ids=tokens, use_cache=False, output_hidden_states=True)
-    recorded = getattr(output, "hidden_states", None)
-    if recorded is None or len(recorded) != model.n_layers + 1:
-        return "not applicable"
-    for layer in range(model.n_layers - 1):
-        if not torch.allclose(recorded[layer + 1].float(), seen[layer][0].float(), atol=1e-4, rtol=1e-3):
-            return f"layer {layer} differs from hidden_states[{layer + 1}]"
-    return "ok"
-
-
-def _check_moves(model: Model, plain: Tensor, edited: Any) -> str:
-    for layer in sorted({0, model.n_layers - 1}):
-        if float((edited(layer) - plain).abs().max()) < 1e-6:
-            return f"editing layer {layer} moves no logit"
-    return "ok"
-
-
-def _check_causal(plain: Tensor, changed: Tensor) -> str:
-
-    same = torch.allclose(plain[:, :-1], changed[:, :-1], atol=1e-2, rtol=1e-2)
-    return "ok" if same else "earlier positions see later tokens: this is not a causal LM"
-
-
 def check_layers(model: Model, layers: Sequence[int]) -> None:
     """Raise LayerError for the first layer that the model does not have."""
     for layer in layers:
@@ -347,37 +308,3 @@ def check_layers(model: Model, layers: Sequence[int]) -> None:
                 f"layer {layer} does not exist: {model.name} has layers 0..{model.n_layers - 1}. "
                 f"Choose --layers within 0..{model.n_layers - 1}."
             )
-
-
-def encode(model: Model, texts: Sequence[str], *, new_tokens: int = 0) -> list[list[int]]:
-    """Token ids of each text, none cut.
-
-    Raises: PromptError that counts and names the texts that are empty or, with `new_tokens` more, exceed the context.
-    """
-    ids = [list(map(int, row)) for row in model.tokenizer(list(texts), add_special_tokens=True)["input_ids"]]
-    empty = [i for i, row in enumerate(ids) if not row]
-    if empty:
-        raise PromptError(f"{len(empty)} of {len(ids)} prompts have no token, the first is number {empty[0]}.")
-    if model.context is not None:
-        long = [i for i, row in enumerate(ids) if len(row) + new_tokens > model.context]
-        if long:
-            raise PromptError(
-                f"{len(long)} of {len(ids)} prompts exceed the context of {model.context} tokens of {model.name}: "
-                f"number {long[0]} has {len(ids[long[0]])} tokens and {new_tokens} are to be generated."
-            )
-    return ids
-
-
-def left_padded(model: Model, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    """A batch of token rows, padded on the left, with attention mask and (where accepted) position ids."""
-
-    width = max(len(row) for row in rows)
-    ids = [[model.pad_token_id] * (width - len(row)) + list(row) for row in rows]
-    mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-    batch = {
-        "input_ids": torch.tensor(ids, device=model.device),
-        "attention_mask": torch.tensor(mask, device=model.device),
-    }
-    if model.accepts_position_ids:
-        batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp_min(0)
-    return batch

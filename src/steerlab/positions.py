@@ -51,12 +51,14 @@ class PositionTracker:
     It is told of every forward (mask, cache length, number of new tokens) and keeps, from one forward to
     the next, only the prompt lengths and the number of real tokens that each row has in the cache. A forward
     without a filled cache is a prefill: it starts afresh, and all of its real tokens are prompt unless
-    `expect_prompt_lengths` was called for it.
+    `expect_prompt_lengths` was called for it. Several new tokens after a filled cache (a prefill in chunks, assisted
+    decoding) do not say where the prompt ends: then only "all" can be selected until prompt lengths are expected.
     """
 
     def __init__(self) -> None:
         self.index: Int[Tensor, "batch position"] | None = None
         self.prompt_lengths: Int[Tensor, " batch"] | None = None
+        self._doubt = ""
         self._seen: Int[Tensor, " batch"] | None = None
         self._expected: tuple[int, ...] | None = None
 
@@ -69,38 +71,29 @@ class PositionTracker:
         """What `expect_prompt_lengths` was told last."""
         return self._expected
 
-    def enter_forward(self, *, mask: Tensor | None, past: int, shape: tuple[int, int], device: object) -> None:
+    def enter_forward(self, *, mask: Tensor | None, past: int, shape: tuple[int, int], device: torch.device) -> None:
         """Compute `index` for a forward of `shape` (batch, new tokens) after `past` cached columns."""
-
         batch, new = shape
-        if mask is not None and mask.ndim != 2:  # a 4-D mask does not say which tokens are padding
-            raise InterventionError(
-                f"the attention mask has {mask.ndim} dimensions: steering needs the 2-D padding mask [batch, position]."
-            )
-        real = torch.ones(batch, new, dtype=torch.long, device=device)  # type: ignore[arg-type]
+        real = torch.ones(batch, new, dtype=torch.long, device=device)
         if mask is not None:
-            real = (mask[:, -new:] != 0).long().to(device)  # type: ignore[arg-type]
-        if past == 0:
-            before = torch.zeros(batch, dtype=torch.long, device=real.device)
-        elif mask is not None and mask.shape[1] == past + new:
-            before = (mask[:, :past] != 0).long().sum(dim=1).to(real.device)
-        elif self._seen is not None and len(self._seen) == batch:
+            real = (mask[:, -new:] != 0).long().to(device)
+        if mask is not None and mask.shape[1] == past + new:
+            before = (mask[:, :past] != 0).long().sum(dim=1).to(device)
+        elif mask is not None and past > 0 and self._seen is not None and len(self._seen) == batch:
             before = self._seen
-        else:
-            before = torch.full((batch,), past, dtype=torch.long, device=real.device)
+        else:  # no mask, no padding
+            before = torch.full((batch,), past, dtype=torch.long, device=device)
         counted = before[:, None] + real.cumsum(dim=1)
         self.index = torch.where(real == 1, counted - 1, torch.full_like(counted, -1))
         self._seen = counted[:, -1]
         if past == 0:
-            self.prompt_lengths = self._prefill_lengths(counted[:, -1])
+            self.prompt_lengths, self._doubt = self._prefill_lengths(counted[:, -1]), ""
         elif self.prompt_lengths is None or len(self.prompt_lengths) != batch:
-            raise InterventionError(
-                f"{batch} rows go on decoding from a cache whose prefill was not seen here: "
-                "enter steer(...) before the prefill, or give prompt_lengths."
-            )
+            self._doubt = f"{batch} rows go on from a cache whose prefill was not seen here"
+        elif new > 1 and self._expected is None:
+            self._doubt = f"{new} tokens are added to a filled cache"
 
     def _prefill_lengths(self, counted: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-
         if self._expected is None:
             return counted
         if len(self._expected) not in (1, len(counted)):
@@ -118,5 +111,12 @@ class PositionTracker:
 
     def select(self, positions: str) -> Bool[Tensor, "batch position"]:
         """The mask of `positions` in the current forward."""
-        assert self.index is not None and self.prompt_lengths is not None, "read outside a forward"
+        assert self.index is not None, "read outside a forward"
+        if positions == "all":
+            return self.index >= 0
+        if self._doubt or self.prompt_lengths is None:
+            raise InterventionError(
+                f"{self._doubt}, so it is not known which tokens are {positions}: enter steer(..., lengths=[...]) "
+                "before the prefill, or use positions 'all'."
+            )
         return select(positions, self.index, self.prompt_lengths)

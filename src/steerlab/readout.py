@@ -12,8 +12,9 @@ from torch import Tensor
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import PromptError
 from steerlab.hooks import last_logits_only, prompt_lengths
-from steerlab.models import Model, encode, left_padded
-from steerlab.steering import Rows, refuse_fixed_rows, steer_rows
+from steerlab.models import Model
+from steerlab.steering import Rows, check_row_count, refuse_fixed_rows, steer_rows
+from steerlab.tokens import encode, left_padded
 
 
 def answer_log_likelihoods(
@@ -30,13 +31,13 @@ def answer_log_likelihoods(
     answers of a batch are one token long, one forward per prompt reads them all.
     Raises: PromptError for an empty answer or a prompt that does not fit the context.
     """
-
     refuse_fixed_rows(model, "answer_log_likelihoods")
+    check_row_count(rows, len(prompts))
+    _check_answers(prompts, answers)
+    if not prompts:
+        return torch.zeros(0, 0)
     heads = encode(model, prompts)
-    tails = [
-        [_answer_ids(model, prompt, head, answer) for answer in own]
-        for prompt, head, own in zip(prompts, heads, answers, strict=True)
-    ]
+    tails = _tails(model, prompts, heads, answers)
     if all(len(tail) == 1 for own in tails for tail in own):
         encode(model, prompts, new_tokens=1)
         return torch.stack(_single(model, heads, tails, rows=rows, progress=progress))
@@ -45,15 +46,31 @@ def answer_log_likelihoods(
     return torch.tensor(found).reshape(len(prompts), -1)
 
 
-def _answer_ids(model: Model, prompt: str, head: list[int], answer: str) -> list[int]:
-    (whole,) = encode(model, [prompt + answer])
-    if whole[: len(head)] == head:
-        ids = whole[len(head) :]
-    else:
-        ids = list(model.tokenizer(answer, add_special_tokens=False)["input_ids"])
-    if not ids:
-        raise PromptError(f"the answer {answer!r} has no token of its own: give another one in the template.")
-    return ids
+def _check_answers(prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> None:
+    if len(answers) != len(prompts):
+        raise PromptError(f"{len(answers)} sets of answers were given for {len(prompts)} prompts: give one per prompt.")
+    counts = sorted({len(own) for own in answers})
+    if len(counts) > 1 or counts == [0]:
+        raise PromptError(f"prompts with {counts} answers: give every prompt the same number of answers, at least 1.")
+
+
+def _tails(
+    model: Model, prompts: Sequence[str], heads: list[list[int]], answers: Sequence[Sequence[str]]
+) -> list[list[list[int]]]:
+    """Token ids of each answer where it follows its prompt (alone, when it merges with the prompt's last token)."""
+    wholes = iter(encode(model, [p + answer for p, own in zip(prompts, answers, strict=True) for answer in own]))
+    tails = []
+    for head, own in zip(heads, answers, strict=True):
+        mine = []
+        for answer in own:
+            whole = next(wholes)
+            follows = whole[: len(head)] == head
+            ids = whole[len(head) :] if follows else model.tokenizer(answer, add_special_tokens=False)["input_ids"]
+            if not ids:
+                raise PromptError(f"the answer {answer!r} has no token of its own: give another one in the template.")
+            mine.append(list(map(int, ids)))
+        tails.append(mine)
+    return tails
 
 
 @contextmanager
@@ -74,7 +91,6 @@ def _single(
     rows: Rows | None,
     progress: Progress | None,
 ) -> list[Tensor]:
-
     def run(batch: list[int]) -> list[Tensor]:
         lengths = [len(heads[i]) for i in batch]
         with (
@@ -98,7 +114,6 @@ def _spelled(
     rows: Rows | None,
     progress: Progress | None,
 ) -> list[float]:
-
     texts = [heads[i] + tails[i][j] for i, j in flat]
     if model.context is not None and max(map(len, texts)) > model.context:
         at = max(range(len(texts)), key=lambda k: len(texts[k]))
@@ -109,7 +124,12 @@ def _spelled(
 
     def run(batch: list[int]) -> list[float]:
         lengths = [len(heads[flat[k][0]]) for k in batch]
-        with torch.inference_mode(), _rows_of(model, rows, [flat[k][0] for k in batch], lengths):
+        longest = max(len(tails[flat[k][0]][flat[k][1]]) for k in batch)
+        with (
+            torch.inference_mode(),
+            _rows_of(model, rows, [flat[k][0] for k in batch], lengths),
+            last_logits_only(model.network, model.head, n_positions=longest + 1),
+        ):
             output = model.network(**left_padded(model, [texts[k] for k in batch]), use_cache=False)
         values = []
         for at, k in enumerate(batch):

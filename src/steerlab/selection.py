@@ -10,6 +10,8 @@ import pandas as pd
 from steerlab.errors import OptionError
 from steerlab.statistics import grouped_folds
 
+DRAWS = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
@@ -35,13 +37,35 @@ class Choice:
     reason: str
 
 
-def nested_folds(groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n_inner: int, seed: int) -> list[Fold]:
+def nested_folds(
+    groups: Sequence[str],
+    strata: Sequence[str],
+    *,
+    n_folds: int,
+    n_inner: int,
+    seed: int,
+    with_pairs: frozenset[str] | None = None,
+) -> list[Fold]:
     """Outer folds by group, each with inner folds of its training side; a group is never split.
 
-    `groups` and `strata` have one entry per program. Raises: OptionError when there are too few groups.
+    `groups` and `strata` have one entry per program. Every side that a vector is built on holds a group of
+    `with_pairs` (None: any group will do); where few groups have pairs, up to 100 draws look for such folds.
+    Raises: OptionError when there are too few groups, or too few with pairs.
     """
     if n_inner < 2:
         raise OptionError(f"{n_inner} inner folds are too few: choose at least 2.")
+    for draw in range(DRAWS):
+        folds = _draw_folds(groups, strata, n_folds=n_folds, n_inner=n_inner, seed=seed + 7919 * draw)
+        sides = [built_on for fold in folds for built_on, _ in fold.inner]
+        if with_pairs is None or all(side & with_pairs for side in sides):
+            return folds
+    raise OptionError(
+        f"only {len(with_pairs or ())} groups have a contrast pair: that is too few for {n_folds} folds with {n_inner} "
+        "inner folds each. Choose fewer --folds, more pairs, or a model with a longer context."
+    )
+
+
+def _draw_folds(groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n_inner: int, seed: int) -> list[Fold]:
     outer = grouped_folds(groups, strata, n_folds=n_folds, seed=seed)
     folds = []
     for number, rows in enumerate(outer):

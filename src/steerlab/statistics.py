@@ -47,9 +47,7 @@ def wilson(successes: int, n: int, *, n_unscored: int = 0, level: float = 0.95) 
     if not 0 <= successes <= n or n_unscored < 0:
         raise OptionError(f"{successes} successes of {n} with {n_unscored} unscored: counts must fit.")
     if n == 0:
-        return Estimate(
-            value=None, low=None, high=None, level=level, n=0, n_unscored=n_unscored, method="wilson"
-        )
+        return Estimate(value=None, low=None, high=None, level=level, n=0, n_unscored=n_unscored, method="wilson")
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
     return Estimate(
         value=successes / n,
@@ -108,9 +106,7 @@ def cluster_bootstrap(
     if len(values) != len(clusters):
         raise OptionError(f"{len(values)} rows but {len(clusters)} clusters: give one cluster per row.")
     if len(values) == 0:
-        return Estimate(
-            value=None, low=None, high=None, level=level, n=0, n_unscored=n_unscored, method=method
-        )
+        return Estimate(value=None, low=None, high=None, level=level, n=0, n_unscored=n_unscored, method=method)
     on_weights = _on_weights(statistic, statistic_on)
     value = float(on_weights(values, np.ones((1, len(values)), dtype=np.int64))[0])
     n_clusters = _cluster_index(clusters)[1]
@@ -128,9 +124,7 @@ def cluster_bootstrap(
             n_unscored=n_unscored,
             method=method,
         )
-    return Estimate(
-        value=value, low=low, high=high, level=level, n=len(values), n_unscored=n_unscored, method=method
-    )
+    return Estimate(value=value, low=low, high=high, level=level, n=len(values), n_unscored=n_unscored, method=method)
 
 
 def paired_difference(

@@ -34,7 +34,6 @@ class _Step:
 
     def apply(self, residual: Tensor, selected: Tensor) -> Tensor:
         """The steered residual [batch, position, d_model]; `selected` [batch, position] says where."""
-
         part = residual if self.rows is None else residual[self.rows]
         where = (selected if self.rows is None else selected[self.rows]).to(part.device)
         moved = OPERATIONS[self.operation](
@@ -47,7 +46,6 @@ class _Step:
 
     def kept(self, kept: Tensor) -> _Step | None:
         """The step for a batch that goes on with the rows `kept`; None when none of its rows is left."""
-
         if self.rows is None:
             return self
         kept = kept.to(self.rows.device)
@@ -119,7 +117,6 @@ def _uniform_steps(model: Model, interventions: Sequence[Intervention], layer: i
 
 
 def _row_steps(model: Model, rows: Rows, layer: int) -> list[_Step]:
-
     own = [[i for i in row if layer in i.vector.directions and not i.inert] for row in rows]
     steps = []
     for place in range(max(map(len, own), default=0)):
@@ -177,6 +174,14 @@ def _steering(
         finally:
             if n_rows is not None:
                 stream.fixed_rows.remove(n_rows)
+
+
+def check_row_count(rows: Rows | None, n_prompts: int) -> None:
+    """Raise unless `rows` is None or has one set of interventions per prompt."""
+    if rows is not None and len(rows) != n_prompts:
+        raise InterventionError(
+            f"{len(rows)} sets of interventions were given for {n_prompts} prompts: give one per prompt."
+        )
 
 
 def refuse_fixed_rows(model: Model, what: str) -> None:

@@ -18,15 +18,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steerlab.batches import run_batched
-from steerlab.capturing import _mean, shared_prefix
-from steerlab.errors import InterventionError, MissingExtraError, OptionError
+from steerlab.capturing import _mean
+from steerlab.errors import InterventionError, MissingExtraError, OptionError, PromptError
 from steerlab.generation import Completion, Decoding, _completion
 from steerlab.hooks import stream_of
 from steerlab.interventions import OPERATIONS, Intervention
-from steerlab.models import Model, check_layers, encode, left_padded
+from steerlab.models import Model, check_layers
 from steerlab.positions import check_positions, select
-from steerlab.readout import _answer_ids
-from steerlab.steering import Rows, check
+from steerlab.readout import _check_answers, _tails
+from steerlab.steering import Rows, check, check_row_count
+from steerlab.tokens import encode, left_padded, shared_prefix
 
 Remote = bool | str
 
@@ -49,6 +50,8 @@ def capture(
     nnsight = _nnsight()
     check_positions(positions)
     check_layers(model, layers)
+    if prompts is not None and len(prompts) != len(texts):
+        raise PromptError(f"{len(prompts)} prompts were given for {len(texts)} texts: give one per text.")
     wanted = sorted(set(layers))
     tokens = encode(model, texts)
     lengths = [len(row) for row in tokens]
@@ -88,16 +91,16 @@ def answer_log_likelihoods(
     """
     nnsight = _nnsight()
     own = _own(model, rows, interventions, n_prompts=len(prompts))
+    _check_answers(prompts, answers)
+    if not prompts:
+        return torch.zeros(0, 0)
     heads = encode(model, prompts)
-    tails = [
-        [_answer_ids(model, prompt, head, answer) for answer in given]
-        for prompt, head, given in zip(prompts, heads, answers, strict=True)
-    ]
+    tails = _tails(model, prompts, heads, answers)
     for prompt, given in zip(prompts, tails, strict=True):
-        encode(model, [prompt], new_tokens=max(map(len, given), default=0))
+        encode(model, [prompt], new_tokens=max(map(len, given)))
     # An answer's last token is read, never fed: so all one-token answers of a prompt share one text.
     texts = sorted({(i, tuple(tail[:-1])) for i, given in enumerate(tails) for tail in given})
-    width = max((len(fed) for _, fed in texts), default=0) + 1
+    width = max(len(fed) for _, fed in texts) + 1
 
     with _wrapped(model, remote) as (envoy, extra):
 
@@ -237,8 +240,7 @@ def _own(
     model: Model, rows: Rows | None, interventions: Sequence[Intervention], *, n_prompts: int
 ) -> list[tuple[Intervention, ...]]:
     """The interventions of each prompt, in written order: those of all, then those of its row."""
-    if rows is not None and len(rows) != n_prompts:
-        raise InterventionError(f"{len(rows)} rows of interventions were given for {n_prompts} prompts: give one each.")
+    check_row_count(rows, n_prompts)
     check(model, interventions)
     for row in rows or ():
         check(model, row)

@@ -74,7 +74,7 @@ class Material:
     pairs: tuple[ContrastPair, ...]
     templates: tuple[Template, ...]
     folds: tuple[Fold, ...]
-    n_too_long: int
+    too_long: tuple[Program, ...]
     notes: tuple[str, ...]
     source: ProgramSet
     _residuals: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Material:
         )
 
 
-def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, instruction: str) -> Material:
+def prepare(settings: DetectionSettings, model: Model, source: ProgramSet) -> Material:
     """Choose programs, drop what does not fit the context (counted and named), make the folds.
 
     Raises: DataError when a CWE is absent, only one class is left, or nothing fits; LayerError, OptionError.
@@ -128,10 +128,11 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, in
     found = read_templates(Path(settings.templates) if settings.templates else None)
     notes = [*source.notes, *found.notes]
     programs = _chosen(source, settings)
-    fits = _fitting(model, found.templates, programs, instruction, settings.max_new_tokens)
-    too_long = [program.id for program in programs if program.id not in fits]
+    templates, fits, left_out = _fitting(model, found.templates, programs, settings.max_new_tokens)
+    notes += left_out
+    too_long = [program for program in programs if program.id not in fits]
     if too_long:
-        named = ", ".join(too_long[:5]) + (", ..." if len(too_long) > 5 else "")
+        named = ", ".join(program.id for program in too_long[:5]) + (", ..." if len(too_long) > 5 else "")
         notes.append(
             f"{len(too_long)} of {len(programs)} programs do not fit the context of {model.context} tokens with every "
             f"template and are unscored: {named}"
@@ -144,7 +145,7 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, in
             f"{what} of {source.name} can be scored ({len(too_long)} are too long): both classes are needed."
         )
     groups = {program.group for program in programs}
-    pairs = [pair for pair in source.pairs if pair.group in groups and _pair_fits(model, found.templates, pair)]
+    pairs = [pair for pair in source.pairs if pair.group in groups and _pair_fits(model, templates, pair)]
     if len({pair.group for pair in pairs}) < 2:
         raise DataError(f"{source.name} leaves pairs in {len(pairs)} groups: directions need at least 2.")
     folds = nested_folds(
@@ -153,6 +154,7 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, in
         n_folds=settings.folds,
         n_inner=settings.inner_folds,
         seed=settings.seed,
+        with_pairs=frozenset(pair.group for pair in pairs),
     )
     return Material(
         model=model,
@@ -160,9 +162,9 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet, *, in
         layers=_layers(model, settings.layers),
         programs=tuple(programs),
         pairs=tuple(pairs),
-        templates=found.templates,
+        templates=templates,
         folds=tuple(folds),
-        n_too_long=len(too_long),
+        too_long=tuple(too_long),
         notes=tuple(notes),
         source=source,
     )
@@ -211,16 +213,26 @@ def _limited(programs: Sequence[Program], limit: int, seed: int) -> list[Program
 
 
 def _fitting(
-    model: Model, templates: Sequence[Template], programs: Sequence[Program], instruction: str, new_tokens: int
-) -> set[str]:
-    if model.context is None:
-        return {program.id for program in programs}
-    fits = {program.id for program in programs}
+    model: Model, templates: Sequence[Template], programs: Sequence[Program], new_tokens: int
+) -> tuple[tuple[Template, ...], set[str], list[str]]:
+    """The templates to use, the ids of the programs that fit the context under all of them, and notes.
+
+    A template under which more than a tenth fewer programs fit than under the best one is left out.
+    """
+    fits: dict[str, set[str]] = {}
     for template in templates:
-        texts = [instruction + render(template, program) for program in programs]
-        lengths = [len(ids) for ids in model.tokenizer(texts)["input_ids"]]
-        fits -= {p.id for p, n in zip(programs, lengths, strict=True) if n + new_tokens > model.context}
-    return fits
+        lengths = model.tokenizer([render(template, program) for program in programs])["input_ids"]
+        room = float("inf") if model.context is None else model.context - new_tokens
+        fits[template.name] = {p.id for p, ids in zip(programs, lengths, strict=True) if len(ids) <= room}
+    most = max(map(len, fits.values()))
+    used = tuple(template for template in templates if len(fits[template.name]) >= 0.9 * most)
+    notes = [
+        f"template {template.name} is left out: {len(fits[template.name])} programs fit the context with it, {most} with "
+        "the shortest."
+        for template in templates
+        if template not in used
+    ]
+    return used, set.intersection(*(fits[template.name] for template in used)), notes
 
 
 def _pair_fits(model: Model, templates: Sequence[Template], pair: ContrastPair) -> bool:

@@ -36,7 +36,7 @@ def summarise(
         "n_programs": len(material.programs),
         "n_groups": len({program.group for program in material.programs}),
         "n_pairs": len(material.pairs),
-        "n_too_long": material.n_too_long,
+        "n_too_long": len(material.too_long),
         "arms": arms,
         "arm_meanings": dict(ARMS),
         "by_cwe": _by_cwe(likelihood, s.level, s.seed),
@@ -60,7 +60,10 @@ def summarise(
 
 
 def test_rows(material: Material, rows: pd.DataFrame, choices: Choices) -> pd.DataFrame:
-    """The rows on programs that played no part in the choice of their setting."""
+    """The rows on programs that played no part in the choice of their setting.
+
+    Programs that do not fit the context are in every arm, unanswered, so that each number counts them as unscored.
+    """
     parts = [
         rows[~rows["arm"].isin(["grid", "unsteered"])],
         rows[(rows["arm"] == "unsteered") & (rows["test"] != "all")],
@@ -69,7 +72,27 @@ def test_rows(material: Material, rows: pd.DataFrame, choices: Choices) -> pd.Da
     for fold in material.folds:
         template = choices[fold.number][0].name
         parts.append(plain[plain["group"].isin(fold.test) & (plain["template"] == template)])
-    return pd.concat(parts, ignore_index=True)
+    tested = pd.concat(parts, ignore_index=True)
+    if not material.too_long:
+        return tested
+    kinds = tested[["arm", "readout"]].drop_duplicates().to_dict("records")
+    unscored = [
+        {
+            **kind,
+            "program": program.id,
+            "group": program.group,
+            "cwe": program.cwe,
+            "label": program.label,
+            "answer": None,
+            "margin": float("nan"),
+            "completion": "",
+            "completion_tokens": 0,
+            "unscored": "longer than the context",
+        }
+        for kind in kinds
+        for program in material.too_long
+    ]
+    return pd.concat([tested, pd.DataFrame(unscored)], ignore_index=True)
 
 
 def _arm(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
@@ -229,8 +252,9 @@ def _dose(rows: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
 def _explanations(material: Material, generated: pd.DataFrame) -> dict[str, Any]:
     """Mean quality of the generated explanations of vulnerable programs that have a ground-truth text."""
     programs = {program.id: program for program in material.programs if program.reasoning}
+    written = generated[generated["program"].isin({program.id for program in material.programs})]
     table: dict[str, Any] = {}
-    for arm, rows in generated.groupby("arm"):
+    for arm, rows in written.groupby("arm"):
         judged = [
             quality_of(row.completion, programs[row.program].reasoning, programs[row.program])
             for row in rows.itertuples()

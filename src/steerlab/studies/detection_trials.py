@@ -24,6 +24,8 @@ from steerlab.tasks.detection import Template, best_bias, parse_answer, render
 from steerlab.trials import Trial
 from steerlab.vectors import Recipe, SteeringVector
 
+ANSWER_ROOM = 16  # tokens kept free for the answer strings
+
 Row = dict[str, Any]
 Vectors = Mapping[str, SteeringVector]  # by CWE; the empty string is the pooled vector
 
@@ -83,15 +85,32 @@ def read_margins(
     material: Material, trial: Trial, programs: Sequence[Program], setting: Setting, *, instruction: str = ""
 ) -> list[Row]:
     """Log-likelihood readout: margin = log P(vulnerable) - log P(patched); above 0 the answer is vulnerable."""
-    template = material.template(trial.template)
-    prompts = [instruction + render(template, program) for program in programs]
-    rows = None if setting.vectors is None else [setting.of(material, program) for program in programs]
-    answers = [(template.vulnerable, template.patched)] * len(prompts)
-    found = answer_log_likelihoods(material.model, prompts, answers, rows=rows).tolist()
+    template, model = material.template(trial.template), material.model
+    prompts = {program.id: instruction + render(template, program) for program in programs}
+    long = _too_long(material, prompts) if instruction else set()
+    asked = [program for program in programs if program.id not in long]
+    rows = None if setting.vectors is None else [setting.of(material, program) for program in asked]
+    answers = [(template.vulnerable, template.patched)] * len(asked)
+    texts = [prompts[program.id] for program in asked]
+    found = answer_log_likelihoods(model, texts, answers, rows=rows).tolist() if asked else []
     return [
         _row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
-        for program, (yes, no) in zip(programs, found, strict=True)
+        for program, (yes, no) in zip(asked, found, strict=True)
+    ] + [
+        _row(trial, program, setting, material, answer=None, unscored="longer than the context")
+        for program in programs
+        if program.id in long
     ]
+
+
+def _too_long(material: Material, prompts: Mapping[str, str]) -> set[str]:
+    """Ids of the prompts that leave no room for an answer."""
+    model = material.model
+    if model.context is None:
+        return set()
+    lengths = model.tokenizer(list(prompts.values()))["input_ids"]
+    room = model.context - ANSWER_ROOM
+    return {name for name, ids in zip(prompts, lengths, strict=True) if len(ids) > room}
 
 
 def read_generated(
@@ -143,12 +162,18 @@ def _row(trial: Trial, program: Program, setting: Setting, material: Material, *
         "log_vulnerable": found.get("log_vulnerable"),
         "log_patched": found.get("log_patched"),
         "answer": found["answer"],
-        "unscored": "" if found["answer"] else ("no verdict in the text" if margin is None else "a tie"),
+        "unscored": found.get("unscored", "") or _why_unscored(found["answer"], margin),
         "completion": found.get("completion", ""),
         "completion_tokens": found.get("completion_tokens", 0),
         "direction_norm": used[0].vector.norm(layer) if used else 0.0,
         "residual_norm": used[0].vector.residual_norms[layer] if used else 0.0,
     }
+
+
+def _why_unscored(answer: str | None, margin: float | None) -> str:
+    if answer is not None:
+        return ""
+    return "no verdict in the text" if margin is None else "a tie"
 
 
 def grid_trial(material: Material, base: Trial, *, method: str, layer: int, coefficient: float) -> Trial:
