@@ -1,4 +1,4 @@
-"""The promises of the house (P1-P10, P12), on every architecture; each invariance with a twin that shows it can move."""
+"""Promises P1-P10 and P12 on every architecture; each invariance has a twin that shows that it can move."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ from steerlab.steering import steer, steer_rows
 from steerlab.tokens import encode, left_padded
 
 # Lengths in tokens from 3 to 35 with the byte tokenizer: shorter and longer than the sliding window of 8.
-PROMPTS = ("def f(x):\n    return x + 1  # one", "x =", "import os\nos.system(arg", "for i in range(10): print", "char *p;")
+PROMPTS = (
+    "def f(x):\n    return x + 1  # one",
+    "x =",
+    "import os\nos.system(arg",
+    "for i in range(10): print",
+    "char *p;",
+)
 N_NEW = 6
-SAME = 2e-4  # float32 logits of standard deviation about 1: rounding differs with the shape of a batch
+SAME = 5e-5  # float32 logits of standard deviation about 1: rounding differs with the shape of a batch
 SAME_HALF = 0.08  # bfloat16 has 8 bits: mean difference of logits in units of their standard deviation
 MOVED = 1e-2
 
@@ -212,10 +218,13 @@ def test_p3_the_generate_of_transformers_equals_a_full_forward(any_model: Model,
         found = any_model.network.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], generation_config=how
         )
-    expected, logits = naive_decode(any_model, heads, interventions)
+    written = found.sequences[:, -N_NEW:]
+    _, logits = naive_decode(any_model, heads, interventions, written.tolist())
     steps = torch.stack([step.float() for step in found.logits])
-    assert figure("P3t", any_model, largest(steps, logits)) < SAME * max(1.0, float(logits.std()))
-    assert found.sequences[:, -N_NEW:].tolist() == expected
+    assert figure("P3 in transformers", any_model, largest(steps, logits)) < SAME * max(1.0, float(logits.std()))
+    chosen = written != any_model.pad_token_id  # transformers goes on with pads where a row has ended
+    assert torch.equal(written[chosen], logits.argmax(dim=-1).T[chosen])
+    assert chosen.float().mean() > 0.5
 
 
 def test_p3_one_prompt_without_padding_also_holds_inside_transformers(model: Model) -> None:
@@ -471,7 +480,9 @@ def test_p7_twice_the_vector_is_twice_the_coefficient(model: Model, operation: s
     assert largest(by_vector, once) > MOVED
 
 
-@pytest.mark.parametrize(("operation", "dose"), [("ablate", "absolute"), ("clamp", "absolute"), ("add", "residual_norm")])
+@pytest.mark.parametrize(
+    ("operation", "dose"), [("ablate", "absolute"), ("clamp", "absolute"), ("add", "residual_norm")]
+)
 def test_p7_where_only_the_angle_matters_the_length_of_the_vector_does_not(
     model: Model, operation: str, dose: str
 ) -> None:

@@ -116,7 +116,7 @@ def test_a_damaged_shard_is_set_aside_and_computed_again(tmp_path: Path, caplog:
 
 
 def _work(out: Path, resume: bool) -> None:
-    import steerlab.results as results
+    from steerlab import results
 
     results.FLUSH_ROWS = 4
     with open_run(out, settings=SETTINGS, facts=FACTS, resume=resume) as opened:

@@ -48,7 +48,11 @@ def lines_of(name: str) -> list[str]:
 
 def tree() -> str:
     """The whole tree, layer by layer; what no layer names belongs to layer 0."""
-    found = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    found = {
+        p.stem if p.is_file() else p.name
+        for p in PACKAGE.iterdir()
+        if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
     found -= {"__init__", "__pycache__"}
     named = {name for _, names in LAYERS for name in names}
     lines = ["    src/steerlab/", f"      {'__init__.py':<30}{caption(PACKAGE / '__init__.py')}"]

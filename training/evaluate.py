@@ -82,11 +82,15 @@ class Model:
         self.torch = torch
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        self.embed = self.model.lm_head.weight.detach().float()
         self.yes = self.tokenizer.encode(" yes")[0]
         self.no = self.tokenizer.encode(" no")[0]
 
     def margins(self, prompts: Sequence[str], batch: int = 16) -> list[float]:
-        """Log-likelihood of " yes" less that of " no" after each prompt; right padding, rows sorted by length."""
+        """Log-likelihood of " yes" less that of " no" after each prompt; right padding, rows sorted by length.
+
+        The two logits are computed in float32: bfloat16 logits near 20 come in steps of 0.125, and pairs tie.
+        """
         rows = [self.tokenizer.encode(prompt)[-LIMIT_TOKENS:] for prompt in prompts]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         found = [0.0] * len(rows)
@@ -100,9 +104,9 @@ class Model:
             with self.torch.no_grad():
                 residual = self.model.model(input_ids=tokens, attention_mask=mask).last_hidden_state
                 last = self.torch.stack([residual[row, len(rows[index]) - 1] for row, index in enumerate(part)])
-                logits = self.model.lm_head(last).float()
+                difference = (self.embed[self.yes] - self.embed[self.no]).float()
             for row, index in enumerate(part):
-                found[index] = float(logits[row, self.yes] - logits[row, self.no])
+                found[index] = float(last[row].float() @ difference)
         return found
 
     def complete(self, prompts: Sequence[str], new_tokens: int = 110, batch: int = 32) -> list[str]:
@@ -127,7 +131,7 @@ def verdict_scores(model: Model, pairs: Sequence[Pair], seed: int = 0) -> dict[s
         vulnerable = [margins[2 * index] for index in chosen]
         patched = [margins[2 * index + 1] for index in chosen]
         right = [((v > 0) + (p <= 0)) / 2 for v, p in zip(vulnerable, patched, strict=True)]
-        order = [float(v > p) for v, p in zip(vulnerable, patched, strict=True)]
+        order = [(v > p) + (v == p) / 2 for v, p in zip(vulnerable, patched, strict=True)]
         groups = [f"{pairs[index].cwe}/{pairs[index].family}" for index in chosen]
         scores[cwe] = {
             "pairs": len(chosen),

@@ -49,6 +49,7 @@ def export(checkpoint: Path, tokenizer_folder: Path, target: Path) -> dict[str, 
         model.save_pretrained(made)
         save_tokenizer(tokenizer, made)
         for path in sorted(made.iterdir()):
+            path.chmod(0o644)
             shutil.move(path, target / (path.name + ".part"))
             (target / (path.name + ".part")).rename(target / path.name)
     size = (target / "model.safetensors").stat().st_size

@@ -299,14 +299,12 @@ def verdict_accuracy(trainer: Trainer, shard: dict[str, np.ndarray], yes: int, n
                 batch = make_batch(shard, part, bucket)
                 residual, _ = trainer.residuals(batch)
                 at = torch.tensor([row * bucket + int(shard["answers"][item]) - 1 for row, item in enumerate(part)])
-                logits = functional.linear(
-                    pieces.rms_norm(residual[at], trainer.weights["norm"]), trainer.weights["embed"]
-                ).float()
-                margins[part] = (logits[:, yes] - logits[:, no]).numpy()
+                last = pieces.rms_norm(residual[at], trainer.weights["norm"]).float()
+                margins[part] = (last @ (trainer.weights["embed"][yes] - trainer.weights["embed"][no]).float()).numpy()
     vulnerable, patched = margins[0::2], margins[1::2]
     return {
         "balanced": float(((vulnerable > 0).mean() + (patched <= 0).mean()) / 2),
-        "order": float((vulnerable > patched).mean()),
+        "order": float((vulnerable > patched).mean() + (vulnerable == patched).mean() / 2),
         "pairs": float(len(vulnerable)),
     }
 

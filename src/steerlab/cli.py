@@ -141,7 +141,7 @@ def _run_detection(given: dict[str, Any], *, out: str, resume: bool, as_json: bo
     from steerlab.models import load_model
     from steerlab.report import terminal_table
     from steerlab.sources import load_source
-    from steerlab.studies.vulnerability_detection import DetectionSettings
+    from steerlab.studies.detection_material import DetectionSettings
     from steerlab.studies.vulnerability_detection import run as run_study
 
     if resume and not out:
@@ -364,11 +364,12 @@ def data_fetch(
     """Get a data set at its pinned commit and verify its checksums."""
     from steerlab.sources.fetch import fetch
 
-    facts = fetch(name, out, origin=origin or None)
+    found = fetch(name, out, origin=origin or None)
+    facts = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(found).items()}
     if as_json:
-        console.print_json(dict(facts))
+        console.print_json(facts)
     else:
-        console.print_facts(f"fetched {name}", dict(facts))
+        console.print_facts(f"fetched {name}", facts)
 
 
 @app.command()
@@ -394,4 +395,4 @@ def report(
 
 def main() -> None:
     """Entry point: exit code 0, 1 (the user can mend it, one line) or 2 (usage)."""
-    sys.exit(console.guarded(app))
+    sys.exit(console.guarded(lambda: app(standalone_mode=False)))

@@ -124,14 +124,22 @@ def words(text: str) -> tuple[str, ...]:
 def guarded(work: Callable[[], Any]) -> int:
     """Run a command: 0 when it ends well, 1 with one line on stderr for what the user can mend or on Ctrl-C.
 
-    A usage error is click's own (exit code 2). STEERLAB_DEBUG=1 shows the traceback as well.
+    2 is a usage error. STEERLAB_DEBUG=1 shows the traceback as well.
     """
+    from typer.exceptions import Abort, Exit, TyperException
+
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        work()
+        code = work()
     except SteerlabError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
+    except Exit as end:
+        return int(end.exit_code)
+    except TyperException as error:
+        if error.format_message():  # without arguments the help page has been shown already
+            sys.stderr.write(f"usage: {error.format_message()} (see --help)\n")
+        return int(error.exit_code)
+    except (KeyboardInterrupt, Abort):
         return _fail("interrupted: what was computed is on disk; the same command with --resume goes on.")
     except BrokenPipeError:
         sys.stderr.close()
@@ -140,7 +148,7 @@ def guarded(work: Callable[[], Any]) -> int:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is reported in one line, too
         return _fail(f"an internal error: {type(error).__name__}: {error} (STEERLAB_DEBUG=1 shows where)")
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _fail(message: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -80,6 +81,11 @@ def _draw_folds(groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n
     return folds
 
 
+def split_by(rows: pd.DataFrame, *columns: str) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The rows of each combination of values in `columns`, in sorted order."""
+    return [(tuple(key), part) for key, part in rows.groupby(list(columns))]  # type: ignore[arg-type]
+
+
 def balanced_accuracy(rows: pd.DataFrame) -> float:
     """Mean of the accuracies on vulnerable and on patched rows; unanswered rows count in neither."""
     scored = rows[rows["answer"].notna()]
@@ -91,7 +97,7 @@ def balanced_accuracy(rows: pd.DataFrame) -> float:
 def choose_template(rows: pd.DataFrame) -> str:
     """The template with the highest unsteered balanced accuracy on these (training) rows; the first on a tie."""
     order = {name: place for place, name in enumerate(rows["template"].drop_duplicates())}
-    scores = {str(name): balanced_accuracy(part) for name, part in rows.groupby("template")}
+    scores = {str(name): balanced_accuracy(part) for (name,), part in split_by(rows, "template")}
     return max(scores, key=lambda name: (scores[name], -order[name]))
 
 
@@ -102,7 +108,7 @@ def choose_cell(grid: pd.DataFrame, unsteered: pd.DataFrame) -> Choice:
     """
     scores = {
         (str(method), int(layer), float(coefficient)): balanced_accuracy(part)
-        for (method, layer, coefficient), part in grid.groupby(["method", "layer", "coefficient"])
+        for (method, layer, coefficient), part in split_by(grid, "method", "layer", "coefficient")
     }
     if not scores:
         raise OptionError("the grid has no cell: give at least one layer and one coefficient.")

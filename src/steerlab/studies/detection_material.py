@@ -227,8 +227,8 @@ def _fitting(
     most = max(map(len, fits.values()))
     used = tuple(template for template in templates if len(fits[template.name]) >= 0.9 * most)
     notes = [
-        f"template {template.name} is left out: {len(fits[template.name])} programs fit the context with it, {most} with "
-        "the shortest."
+        f"template {template.name} is left out: {len(fits[template.name])} programs fit the context with it, "
+        f"{most} with the shortest."
         for template in templates
         if template not in used
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from steerlab.contrast import cwe_number
 from steerlab.controls import ARMS
-from steerlab.selection import Choice, balanced_accuracy
+from steerlab.selection import Choice, balanced_accuracy, split_by
 from steerlab.statistics import cluster_bootstrap, holm, mcnemar_exact, paired_difference
 from steerlab.studies.detection_material import Material
 from steerlab.tasks.detection import Template, estimates, render
@@ -50,7 +50,8 @@ def summarise(
         "layers": _layers(readings, s.level, s.seed),
         "dose": _dose(rows, choices),
         "generated": {
-            arm: _arm(part, s.level, s.seed) for arm, part in tested[tested["readout"] == "generated"].groupby("arm")
+            arm: _arm(part, s.level, s.seed)
+            for (arm,), part in split_by(tested[tested["readout"] == "generated"], "arm")
         },
         "explanations": _explanations(material, tested[tested["readout"] == "generated"]),
         "examples": _examples(material, tested, choices),
@@ -122,7 +123,7 @@ def _balanced(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     for side in (vulnerable == 1, vulnerable == 0):
         total = weights[:, side].sum(axis=1)
         sides.append(np.divide(weights[:, side] @ right[side], total, out=np.full(len(total), np.nan), where=total > 0))
-    return (sides[0] + sides[1]) / 2
+    return np.asarray((sides[0] + sides[1]) / 2)
 
 
 def _differences(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _holm_by_cwe(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _grid(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    cells = rows[rows["arm"] == "grid"].groupby(["template", "method", "layer", "coefficient"])
+    cells = split_by(rows[rows["arm"] == "grid"], "template", "method", "layer", "coefficient")
     return [
         {
             "template": template,
@@ -203,12 +204,12 @@ def _weighted_auroc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     w_positive, w_negative = weights[:, values[:, 1] == 1], weights[:, values[:, 1] == 0]
     total = w_positive.sum(axis=1) * w_negative.sum(axis=1)
     wins = np.einsum("dp,pn,dn->d", w_positive, above, w_negative, optimize=True)
-    return np.divide(wins, total, out=np.full(len(total), np.nan), where=total > 0)
+    return np.asarray(np.divide(wins, total, out=np.full(len(total), np.nan), where=total > 0))
 
 
 def _layers(readings: pd.DataFrame, level: float, seed: int) -> list[dict[str, Any]]:
     table = []
-    for layer, part in readings.groupby("layer"):
+    for (layer,), part in split_by(readings, "layer"):
         values = np.column_stack([part["margin"], part["label"] == "vulnerable"]).astype(float)
         estimate = cluster_bootstrap(
             values, part["group"].to_numpy(), _weighted_auroc, level=level, seed=seed, statistic_on="weights"
@@ -234,7 +235,7 @@ def _dose(rows: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
     templates = {template.name for template, _ in choices.values()}
     grid = rows[(rows["arm"] == "grid") & (rows["layer"] == layer) & (rows["method"] == method)]
     plain = rows[(rows["arm"] == "unsteered") & (rows["test"] == "all") & rows["template"].isin(templates)]
-    parts = [(0.0, plain), *((float(c), part) for c, part in grid.groupby("coefficient"))]
+    parts = [(0.0, plain), *((float(c), part) for (c,), part in split_by(grid, "coefficient"))]
     return [
         {
             "layer": int(layer),
@@ -254,12 +255,10 @@ def _explanations(material: Material, generated: pd.DataFrame) -> dict[str, Any]
     programs = {program.id: program for program in material.programs if program.reasoning}
     written = generated[generated["program"].isin({program.id for program in material.programs})]
     table: dict[str, Any] = {}
-    for arm, rows in written.groupby("arm"):
-        judged = [
-            quality_of(row.completion, programs[row.program].reasoning, programs[row.program])
-            for row in rows.itertuples()
-            if row.program in programs and row.label == "vulnerable"
-        ]
+    for (arm,), rows in split_by(written, "arm"):
+        vulnerable = rows[(rows["label"] == "vulnerable") & rows["program"].isin(programs)]
+        texts = dict(zip(vulnerable["program"].astype(str), vulnerable["completion"].astype(str), strict=True))
+        judged = [quality_of(text, programs[name].reasoning, programs[name]) for name, text in texts.items()]
         names = sorted({name for entry in judged for name in entry})
         table[str(arm)] = {"n": len(judged), "mean_tokens": _finite(float(rows["completion_tokens"].mean()))} | {
             name: _finite(float(np.mean([entry[name] for entry in judged if entry[name] is not None] or [np.nan])))
@@ -271,29 +270,32 @@ def _explanations(material: Material, generated: pd.DataFrame) -> dict[str, Any]
 def _examples(material: Material, tested: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
     """Generated answers side by side: first those that changed, spread over the CWEs."""
     generated = tested[tested["readout"] == "generated"]
-    before = generated[generated["arm"] == "unsteered"].set_index("program")
-    after = generated[generated["arm"] == "steered"].set_index("program")
+    before, after = (_written(generated[generated["arm"] == arm]) for arm in ("unsteered", "steered"))
     fold_of = {group: fold.number for fold in material.folds for group in fold.test}
-    programs = [program for program in material.programs if program.id in before.index and program.id in after.index]
-    changed = sorted(programs, key=lambda p: (before.at[p.id, "completion"] == after.at[p.id, "completion"], p.id))
-    by_cwe: dict[str, int] = {}
-    for program in changed:
-        by_cwe[program.cwe] = by_cwe.get(program.cwe, 0) + 1
-    taken, used = [], set()
-    for program in [*changed, *changed]:
-        if len(taken) < N_EXAMPLES and program not in taken and (program.cwe not in used or len(used) == len(by_cwe)):
-            taken.append(program)
-            used.add(program.cwe)
+    programs = [program for program in material.programs if program.id in before and program.id in after]
+    programs.sort(key=lambda program: (before[program.id][0] == after[program.id][0], program.id))
+    first_of_cwe = {program.cwe: program for program in reversed(programs)}
+    chosen = [*sorted(first_of_cwe.values(), key=programs.index), *programs]
     return [
         {
             "program": program.id,
             "cwe": program.cwe,
             "label": program.label,
             "prompt": render(choices[fold_of[program.group]][0], program),
-            "unsteered": before.at[program.id, "completion"],
-            "steered": after.at[program.id, "completion"],
-            "answer_unsteered": before.at[program.id, "answer"],
-            "answer_steered": after.at[program.id, "answer"],
+            "unsteered": before[program.id][0],
+            "steered": after[program.id][0],
+            "answer_unsteered": before[program.id][1],
+            "answer_steered": after[program.id][1],
         }
-        for program in taken
+        for program in list(dict.fromkeys(chosen))[:N_EXAMPLES]
     ]
+
+
+def _written(rows: pd.DataFrame) -> dict[str, tuple[str, str | None]]:
+    """By program: the completion and the answer that was read in it."""
+    columns = (rows["program"], rows["completion"], rows["answer"])
+    return {str(name): (str(text), _answer(answer)) for name, text, answer in zip(*columns, strict=True)}
+
+
+def _answer(value: object) -> str | None:
+    return value if isinstance(value, str) else None  # pandas turns None into NaN

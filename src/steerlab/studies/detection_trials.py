@@ -216,8 +216,7 @@ def arm_settings(
 
 def recalibrated_rows(trial: Trial, train: pd.DataFrame, test: pd.DataFrame) -> list[Row]:
     """Unsteered test rows with the threshold moved by the bias that is best on the training rows."""
-    vulnerable = (train["label"] == "vulnerable").to_numpy()
-    bias = best_bias(train["margin"].to_numpy(dtype=float), vulnerable)
+    bias = best_bias(train["margin"].to_numpy(dtype=float), train["label"].tolist())
     rows = []
     for row in test.to_dict("records"):
         margin = float(row["margin"]) + bias

@@ -219,7 +219,7 @@ _REWRITES = tuple(
         (r",\s*(?:in (?:my|our) \w+|in fact|however|therefore|thus|indeed|strictly speaking),", " "),
     )
 )
-_WRAPPED = re.compile(r"(?<=[^\s.?!:;])[ \t]*\n(?=[a-z])")
+_WRAPPED = re.compile(r"(?<=[^\s.?!:;])[ \t]*\n(?=[a-z])|(?i:(?<=\bnot)|(?<=\bis)|(?<=\bno)|(?<=\bthe))[ \t]*\n(?=\w)")
 _SENTENCE = re.compile(r"(?:[^.?!;\n]|[.?!;](?![\s)\]]|$))+[.?!;]*")
 _WORD = re.compile(r"[a-z0-9_'+-]*[a-z0-9_][a-z0-9_'+-]*|[,:()\[\]—–]")
 _YES_NO = re.compile(
@@ -426,14 +426,12 @@ def _hint(word: str, before: Words) -> bool | None:
 
 
 def answers_from_margins(margins: Sequence[float | None] | Array, *, bias: float = 0.0) -> list[Label | None]:
-    """The answer that each margin stands for: "vulnerable" where margin + bias > 0; None where NaN or None.
+    """The answer that each margin stands for: "vulnerable" above -bias, "patched" below; None at it, NaN or None.
 
     A margin is the log-likelihood of the vulnerable answer minus that of the patched one (nats).
     """
-    return [
-        None if not math.isfinite(margin) else "vulnerable" if margin + bias > 0 else "patched"
-        for margin in _margins(margins)
-    ]
+    moved = _margins(margins) + bias
+    return ["vulnerable" if margin > 0 else "patched" if margin < 0 else None for margin in moved]
 
 
 def metrics(
@@ -574,7 +572,7 @@ def discordant(baseline: pd.DataFrame, steered: pd.DataFrame) -> tuple[int, int]
 
 
 def best_bias(margins: Sequence[float | None] | Array, labels: Sequence[Label]) -> float:
-    """The number to add to every margin so that margin + bias > 0 has the best balanced accuracy (nats).
+    """The number to add to every margin (nats) so that "vulnerable where above 0" has the best balanced accuracy.
 
     Candidates are 0, minus the midpoints between neighbouring margins, and one nat beyond both ends; of
     equally good ones the nearest to 0, then the smaller. For training rows only; rows without a margin
@@ -587,8 +585,8 @@ def best_bias(margins: Sequence[float | None] | Array, labels: Sequence[Label]) 
         raise DataError("a threshold needs vulnerable and patched programs with a margin; one of them is missing.")
     levels = np.unique(margin)
     candidates = np.concatenate([[0.0], -(levels[:-1] + levels[1:]) / 2, [-levels[-1] - 1.0, 1.0 - levels[0]]])
-    vulnerable = margin[None, :] + candidates[:, None] > 0
-    right = vulnerable[:, truth == 1].mean(axis=1) + (~vulnerable)[:, truth == 0].mean(axis=1)
+    moved = margin[None, :] + candidates[:, None]
+    right = (moved > 0)[:, truth == 1].mean(axis=1) + (moved < 0)[:, truth == 0].mean(axis=1)
     best = candidates[right >= right.max() - 1e-12]
     return float(min(best, key=lambda bias: (abs(bias), bias)))
 
@@ -736,9 +734,8 @@ def _table(rows: pd.DataFrame) -> Array:
     for column in ("label", "answer", "group"):
         if column not in rows.columns:
             raise DataError(f"the rows have no column {column}: label, answer, group and margin are needed.")
-    answers = [answer if isinstance(answer, str) else None for answer in rows["answer"]]
     margins = list(rows["margin"]) if "margin" in rows.columns else None
-    truth, said, margin = _columns(list(rows["label"]), answers, margins)
+    truth, said, margin = _columns(list(rows["label"]), list(rows["answer"]), margins)
     return np.column_stack([truth, said, margin, _numbers(list(rows["group"]))])
 
 
@@ -748,6 +745,7 @@ def _columns(
     margin = np.full(len(labels), np.nan) if margins is None else _margins(margins)
     _same_length(labels=labels, answers=answers, margins=margin)
     codes = {"vulnerable": 1.0, "patched": 0.0}
+    answers = [None if isinstance(answer, float) and math.isnan(answer) else answer for answer in answers]
     for value in {*labels, *answers} - {None}:
         if value not in codes:
             raise DataError(f"label or answer {value!r} is not known. {nearest(str(value), codes)}")

@@ -1,0 +1,8 @@
+"""The report of a study: one HTML page, tables for the terminal, one sentence of verdict."""
+
+from __future__ import annotations
+
+from steerlab.report.page import page, write_report
+from steerlab.report.tables import terminal_table, verdict
+
+__all__ = ["page", "terminal_table", "verdict", "write_report"]

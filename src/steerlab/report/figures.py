@@ -1,0 +1,250 @@
+"""Summary to figures: inline SVG, drawn without any global state of matplotlib."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from steerlab.report.tables import MAIN, arm_name, estimate_of, in_order, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 4.7  # inches; narrow, so that the text is still legible when the page is 360 px wide
+COLOURS: Mapping[str, str] = {"unsteered": "#7a7f87", "steered": "#1f5fb4", "recalibrated": "#c2620a"}
+_OTHER = "#4d535b"
+
+
+def heat_maps(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(title, SVG) per direction method: balanced accuracy by layer and coefficient, chosen cells marked.
+
+    Averaged over templates by number of answers; a cell that folds chose shows how many did.
+    """
+    methods = list(dict.fromkeys(str(cell.get("method")) for cell in _cells(summary)))
+    maps = []
+    for method in methods:
+        cells = [cell for cell in _cells(summary) if str(cell.get("method")) == method]
+        chosen = Counter(
+            (entry.get("layer"), entry.get("coefficient"))
+            for entry in summary.get("selection") or []
+            if str(entry.get("method")) == method
+        )
+        maps.append((f"Layer and coefficient, {method.replace('_', ' ')}", _heat_map(cells, chosen, name=method)))
+    return maps
+
+
+def _cells(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [cell for cell in summary.get("grid") or [] if _finite(cell.get(MAIN)) and _finite(cell.get("layer"))]
+
+
+def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any], int], *, name: str) -> str:
+    import numpy as np
+
+    layers = sorted({cell["layer"] for cell in cells})
+    doses = sorted({cell["coefficient"] for cell in cells})
+    total, weight = np.zeros((len(layers), len(doses))), np.zeros((len(layers), len(doses)))
+    for cell in cells:
+        place = layers.index(cell["layer"]), doses.index(cell["coefficient"])
+        total[place] += cell[MAIN] * (cell.get("n") or 1)
+        weight[place] += cell.get("n") or 1
+    values = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
+    reach = max(0.1, float(np.nanmax(np.abs(values - 0.5))))
+    figure, axes = _canvas(height=1.3 + max(0.24, 0.34 - 0.004 * len(layers)) * len(layers))
+    image = axes.imshow(values, cmap="RdBu", vmin=0.5 - reach, vmax=0.5 + reach, aspect="auto", origin="lower")
+    axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
+    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    axes.set_xlabel("coefficient")
+    axes.set_ylabel("layer")
+    for (row, column), value in np.ndenumerate(values):
+        folds = chosen.get((layers[row], doses[column]), 0)
+        colour = "white" if abs(value - 0.5) > 0.65 * reach else "#1a1d21"
+        if folds:
+            axes.add_patch(_box(column, row))
+        if math.isfinite(value) and len(doses) <= 10:
+            text = f"{value:.2f}" + (f" ×{folds}" if folds else "")
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, ax=axes, label="balanced accuracy", fraction=0.06, pad=0.03)
+    return _svg(figure, name=f"heat-{name}", label="Heat map of balanced accuracy by layer and coefficient")
+
+
+def _box(column: int, row: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#111", linewidth=2.2)
+
+
+def by_cwe(summary: Mapping[str, Any]) -> str | None:
+    """Balanced accuracy per CWE: unsteered, steered, recalibrated, with intervals."""
+    table = summary.get("by_cwe") or {}
+    arms = [arm for arm in ("unsteered", "steered", "recalibrated") if any(arm in (t or {}) for t in table.values())]
+    if not table or not arms:
+        return None
+    figure, axes = _canvas(height=1.1 + 0.62 * len(table))
+    names = list(table)
+    step = 0.8 / len(arms)
+    for place, arm in enumerate(arms):
+        estimates = [((table[name] or {}).get(arm) or {}).get(MAIN) or {} for name in names]
+        heights = [row + (place - (len(arms) - 1) / 2) * step for row in range(len(names))]
+        axes.barh(
+            heights,
+            [estimate["value"] if _finite(estimate.get("value")) else math.nan for estimate in estimates],
+            height=step * 0.86,
+            color=COLOURS[arm],
+            label=arm_name(arm),
+        )
+        for height, estimate in zip(heights, estimates, strict=True):
+            _whisker(axes, height, estimate, colour="#16181b", marker="")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    _share_axis(axes)
+    _legend(figure, axes, columns=len(arms))
+    return _svg(figure, name="cwe", label="Balanced accuracy per CWE with intervals")
+
+
+def controls(summary: Mapping[str, Any]) -> str | None:
+    """Every arm with its interval, in one forest plot."""
+    arms = [arm for arm in in_order(summary.get("arms") or {}) if _finite(estimate_of(summary, arm).get("value"))]
+    if not arms:
+        return None
+    figure, axes = _canvas(height=1.0 + 0.34 * len(arms))
+    for row, arm in enumerate(arms):
+        estimate = estimate_of(summary, arm)
+        _whisker(axes, row, estimate, colour=COLOURS.get(arm, _OTHER), marker="s" if arm == "steered" else "o")
+        axes.annotate(
+            number(estimate["value"]),
+            (estimate["value"], row),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    if "steered" in arms:
+        axes.axvline(estimate_of(summary, "steered")["value"], color=COLOURS["steered"], linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(arms)), [arm_name(arm) for arm in arms])
+    axes.set_ylim(len(arms) - 0.5, -0.7)
+    _share_axis(axes)
+    return _svg(figure, name="controls", label="Steered beside every control, with intervals")
+
+
+def layers(summary: Mapping[str, Any]) -> str | None:
+    """AUROC of the held-out projection by layer (reading) against that of the answer margin (saying)."""
+    entries = [
+        entry for entry in summary.get("layers") or [] if _finite((entry.get("reading_auroc") or {}).get("value"))
+    ]
+    if not entries:
+        return None
+    entries = sorted(entries, key=lambda entry: entry["layer"])
+    figure, axes = _canvas(height=3.0)
+    where = [entry["layer"] for entry in entries]
+    found = [entry["reading_auroc"] for entry in entries]
+    axes.plot(where, [e["value"] for e in found], "o-", color=COLOURS["steered"], markersize=4, label="reading")
+    bounded = [_finite(e.get("low")) and _finite(e.get("high")) for e in found]
+    axes.fill_between(
+        where,
+        [e["low"] if ok else math.nan for e, ok in zip(found, bounded, strict=True)],
+        [e["high"] if ok else math.nan for e, ok in zip(found, bounded, strict=True)],
+        color=COLOURS["steered"],
+        alpha=0.18,
+        linewidth=0,
+    )
+    wrong = [entry for entry in entries if entry.get("sign_ok") is False]
+    if wrong:
+        x, y = [entry["layer"] for entry in wrong], [entry["reading_auroc"]["value"] for entry in wrong]
+        axes.plot(x, y, "x", color="#b3261e", markersize=9, label="sign check failed")
+    saying = estimate_of(summary, "unsteered", "auroc")
+    if _finite(saying.get("value")):
+        axes.axhline(saying["value"], color=COLOURS["recalibrated"], label="saying (unsteered)")
+        if _finite(saying.get("low")) and _finite(saying.get("high")):
+            axes.axhspan(saying["low"], saying["high"], color=COLOURS["recalibrated"], alpha=0.13, linewidth=0)
+    axes.axhline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--")
+    axes.set_xlabel("layer")
+    axes.set_ylabel("AUROC")
+    axes.set_ylim(-0.02, 1.02)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, axes, columns=3)
+    return _svg(figure, name="layers", label="AUROC of reading by layer, and of saying")
+
+
+def dose(summary: Mapping[str, Any]) -> str | None:
+    """Balanced accuracy and yes-rate (and share of answers parsed) as functions of the coefficient."""
+    entries = sorted(
+        (entry for entry in summary.get("dose") or [] if _finite(entry.get("coefficient"))),
+        key=lambda entry: entry["coefficient"],
+    )
+    lines = (
+        (MAIN, "balanced accuracy", COLOURS["steered"], "o-"),
+        ("yes_rate", "says vulnerable", COLOURS["recalibrated"], "s--"),
+        ("parsed_share", "answered", _OTHER, "^:"),
+    )
+    drawn = [line for line in lines if any(_finite(entry.get(line[0])) for entry in entries)]
+    if not drawn:
+        return None
+    figure, axes = _canvas(height=3.0)
+    for key, label, colour, style in drawn:
+        points = [(entry["coefficient"], entry[key]) for entry in entries if _finite(entry.get(key))]
+        axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, markersize=4, label=label)
+    axes.axhline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--")
+    axes.axvline(0, color="#9aa0a6", linewidth=0.8)
+    axes.set_xlabel("coefficient (0 is unsteered)")
+    axes.set_ylim(-0.02, 1.02)
+    _legend(figure, axes, columns=3)
+    return _svg(figure, name="dose", label="Dose and response")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _canvas(*, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=9)
+    return figure, axes
+
+
+def _share_axis(axes: Axes) -> None:
+    axes.set_xlim(0, 1.0)
+    axes.axvline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--", zorder=0)
+    axes.set_xlabel("balanced accuracy (0.5 is chance)")
+
+
+def _legend(figure: Figure, axes: Axes, *, columns: int) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
+
+
+def _whisker(axes: Axes, height: float, estimate: Mapping[str, Any], *, colour: str, marker: str) -> None:
+    if _finite(estimate.get("low")) and _finite(estimate.get("high")):
+        axes.plot([estimate["low"], estimate["high"]], [height, height], "-", color=colour, linewidth=1.5)
+    if marker and _finite(estimate.get("value")):
+        axes.plot([estimate["value"]], [height], marker, color=colour, markersize=6)
+
+
+def _svg(figure: Figure, *, name: str, label: str) -> str:
+    """The figure as one <svg> element with ids of its own; the same figure gives the same text."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
+        FigureCanvasSVG(figure).print_svg(
+            buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    prefix = re.sub(r"\W+", "-", name)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
+    text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
