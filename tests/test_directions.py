@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import random_vector, tiny_model
 
+from conftest import random_vector, tiny_model
 from steerlab.capturing import capture
 from steerlab.contrast import ContrastPair
 from steerlab.directions import METHODS, agreement, build_vector, find_direction
@@ -113,7 +113,9 @@ def pairs(n: int = 6) -> list[ContrastPair]:
 
 
 def recipe(**changes: object) -> Recipe:
-    return Recipe(**{"method": "mean_difference", "layers": (1, 3), "positions": "last_prompt_token", "seed": 0, **changes})
+    return Recipe(
+        **{"method": "mean_difference", "layers": (1, 3), "positions": "last_prompt_token", "seed": 0, **changes}
+    )
 
 
 def test_build_vector_is_the_mean_difference_of_what_capture_reads():
@@ -145,8 +147,12 @@ def test_positions_completion_read_only_the_side():
     whole = build_vector(model, pairs(), recipe(positions="all"))
     side = build_vector(model, pairs(), recipe(positions="completion"))
     prompts = [p.prompt for p in pairs()]
-    positive = capture(model, [p.prompt + p.positive for p in pairs()], layers=[1], positions="completion", prompts=prompts)
-    negative = capture(model, [p.prompt + p.negative for p in pairs()], layers=[1], positions="completion", prompts=prompts)
+    positive = capture(
+        model, [p.prompt + p.positive for p in pairs()], layers=[1], positions="completion", prompts=prompts
+    )
+    negative = capture(
+        model, [p.prompt + p.negative for p in pairs()], layers=[1], positions="completion", prompts=prompts
+    )
     assert np.allclose(side.directions[1], (positive[1] - negative[1]).mean(dim=0), atol=1e-5)
     assert not np.allclose(side.directions[1], whole.directions[1], atol=1e-2)
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import random_vector, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from conftest import random_vector, tiny_model
 from steerlab.errors import InterventionError, ZeroDirectionError
 from steerlab.interventions import OPERATIONS, Intervention, ablate, add, add_preserving_norm, clamp
 

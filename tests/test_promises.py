@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from conftest import ARCHITECTURES, half_model, loaded_model, random_vector, tiny_model
 from torch import Tensor
 
+from conftest import ARCHITECTURES, half_model, loaded_model, random_vector, tiny_model
 from steerlab.capturing import capture
 from steerlab.errors import InterventionError, LayerError, SteerlabError, VectorError
 from steerlab.formats.safetensors_file import load_vector, save_vector

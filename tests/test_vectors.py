@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_vector, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from conftest import random_vector, tiny_model
 from steerlab.errors import VectorError, ZeroDirectionError
 from steerlab.formats.safetensors_file import load_vector, save_vector
 from steerlab.vectors import SteeringVector, check_same_model

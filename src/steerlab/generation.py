@@ -36,6 +36,8 @@ class Decoding:
             raise OptionError(f"max_new_tokens {self.max_new_tokens} is not positive.")
         if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
             raise OptionError("temperature must be at least 0 and top_p within (0, 1].")
+        if "" in self.stop:
+            raise OptionError("a stop string is empty: it would end every completion at once.")
 
 
 @dataclass(frozen=True, kw_only=True)

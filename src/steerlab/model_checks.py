@@ -65,13 +65,16 @@ def check_behaviour(
                 plain = logits(tokens)
             if order != list(range(len(layers))):
                 return {"layer_called_once": f"the layers ran as {order[:12]}"}
+            shape = _check_shape(seen, (*tokens.shape, d_model))
+            if shape != "ok":
+                return {"layer_called_once": "ok", "output_shape": shape}
             half = next(p.dtype for p in network.parameters() if p.is_floating_point()) != torch.float32
             tolerance = 0.05 if half else 1e-3
             changed = logits(torch.cat([tokens[:, :-1], tokens[:, :1]], dim=1))
             padded = logits(torch.cat([tokens[:, :1].expand(1, N_PADS), tokens], dim=1), N_PADS)
             return {
                 "layer_called_once": "ok",
-                "output_shape": _check_shape(seen, (*tokens.shape, d_model)),
+                "output_shape": "ok",
                 "matches_hidden_states": _check_recorded(network, tokens, seen),
                 "edit_moves_logits": _check_moves(plain, edited, len(layers) - 1),
                 "causal": "ok"

@@ -83,7 +83,7 @@ def _draw_folds(groups: Sequence[str], strata: Sequence[str], *, n_folds: int, n
 
 def split_by(rows: pd.DataFrame, *columns: str) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The rows of each combination of values in `columns`, in sorted order."""
-    return [(tuple(key), part) for key, part in rows.groupby(list(columns))]  # type: ignore[arg-type]
+    return [(tuple(key), part) for key, part in rows.groupby(list(columns))]
 
 
 def balanced_accuracy(rows: pd.DataFrame) -> float:

@@ -44,6 +44,7 @@ def _cells(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any], int], *, name: str) -> str:
     import numpy as np
+    from matplotlib import colormaps
 
     layers = sorted({cell["layer"] for cell in cells})
     doses = sorted({cell["coefficient"] for cell in cells})
@@ -55,9 +56,10 @@ def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any
     values = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
     reach = max(0.1, float(np.nanmax(np.abs(values - 0.5))))
     figure, axes = _canvas(height=1.3 + max(0.24, 0.34 - 0.004 * len(layers)) * len(layers))
-    image = axes.imshow(values, cmap="RdBu", vmin=0.5 - reach, vmax=0.5 + reach, aspect="auto", origin="lower")
-    axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
-    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    colours = colormaps["RdBu"].resampled(31)  # few enough that the colour bar is drawn as vectors, not as an image
+    image = axes.pcolormesh(values, cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach, edgecolors="white", linewidth=0.4)
+    axes.set_xticks([place + 0.5 for place in range(len(doses))], [f"{dose:g}" for dose in doses])
+    axes.set_yticks([place + 0.5 for place in range(len(layers))], [str(layer) for layer in layers])
     axes.set_xlabel("coefficient")
     axes.set_ylabel("layer")
     for (row, column), value in np.ndenumerate(values):
@@ -67,7 +69,7 @@ def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any
             axes.add_patch(_box(column, row))
         if math.isfinite(value) and len(doses) <= 10:
             text = f"{value:.2f}" + (f" ×{folds}" if folds else "")
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=axes, label="balanced accuracy", fraction=0.06, pad=0.03)
     return _svg(figure, name=f"heat-{name}", label="Heat map of balanced accuracy by layer and coefficient")
 
@@ -75,7 +77,7 @@ def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any
 def _box(column: int, row: int) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#111", linewidth=2.2)
+    return Rectangle((column + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor="#111", linewidth=2.2)
 
 
 def by_cwe(summary: Mapping[str, Any]) -> str | None:
@@ -99,7 +101,7 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
         )
         for height, estimate in zip(heights, estimates, strict=True):
             _whisker(axes, height, estimate, colour="#16181b", marker="")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [name.replace("$", r"\$") for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     _share_axis(axes)
     _legend(figure, axes, columns=len(arms))
@@ -125,7 +127,7 @@ def controls(summary: Mapping[str, Any]) -> str | None:
         )
     if "steered" in arms:
         axes.axvline(estimate_of(summary, "steered")["value"], color=COLOURS["steered"], linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(arms)), [arm_name(arm) for arm in arms])
+    axes.set_yticks(range(len(arms)), [arm_name(arm).replace("$", r"\$") for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.7)
     _share_axis(axes)
     return _svg(figure, name="controls", label="Steered beside every control, with intervals")
@@ -133,6 +135,8 @@ def controls(summary: Mapping[str, Any]) -> str | None:
 
 def layers(summary: Mapping[str, Any]) -> str | None:
     """AUROC of the held-out projection by layer (reading) against that of the answer margin (saying)."""
+    from matplotlib.ticker import MaxNLocator
+
     entries = [
         entry for entry in summary.get("layers") or [] if _finite((entry.get("reading_auroc") or {}).get("value"))
     ]
@@ -165,7 +169,7 @@ def layers(summary: Mapping[str, Any]) -> str | None:
     axes.set_xlabel("layer")
     axes.set_ylabel("AUROC")
     axes.set_ylim(-0.02, 1.02)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure, axes, columns=3)
     return _svg(figure, name="layers", label="AUROC of reading by layer, and of saying")
 
@@ -236,7 +240,7 @@ def _svg(figure: Figure, *, name: str, label: str) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
-        FigureCanvasSVG(figure).print_svg(
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
             buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     text = buffer.getvalue()

@@ -228,12 +228,11 @@ def html_table(
     body = []
     for row in rows:
         cells = [
-            f'<th scope="row">{escape(cell)}</th>'
-            if place == 0
-            else f'<td data-label="{escape(columns[place])}">{escape(cell)}</td>'
-            for place, cell in enumerate(row)
+            f'<td data-label="{escape(column)}"{" class=none" if cell == NOTHING else ""}>{escape(cell)}</td>'
+            for column, cell in zip(columns, row, strict=True)
         ]
-        body.append(f"<tr{' class=marked' if row and row[0] == marked else ''}>{''.join(cells)}</tr>")
+        cells[0] = f'<th scope="row">{escape(row[0])}</th>'
+        body.append(f"<tr{' class=marked' if row[0] == marked else ''}>{''.join(cells)}</tr>")
     table = f'<table class="{escape(kind)}"><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="scroll" tabindex="0">{table}</div>'
 

@@ -1,0 +1,402 @@
+"""Summary and rows to one HTML page that opens offline: verdict, tables, figures, examples, how to run it again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steerlab.errors import RunError
+from steerlab.report import figures
+from steerlab.report.tables import (
+    ARM_COLUMNS,
+    CWE_COLUMNS,
+    NOTHING,
+    arm_name,
+    arm_rows,
+    count,
+    cwe_rows,
+    estimate_of,
+    html_table,
+    in_order,
+    metric_rows,
+    number,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_PROGRAM_ROWS = 2000
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1a1d21;--soft:#596069;--page:#f5f6f8;--card:#fff;--line:#d9dde3;--accent:#1f5fb4;
+--mark:#e8f0fb;--yes:#fde3d3;--cut:#fbdcd9}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#a2a9b3;--page:#15181c;--card:#1e2227;--line:#363c45;
+--accent:#86b6f5;--mark:#24364f;--yes:#5a3a22;--cut:#56302d}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}
+main{max-width:74rem;margin:0 auto;padding:1rem}
+h1{font-size:1.05rem;font-weight:600;color:var(--soft);margin:.5rem 0}
+h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
+h3{font-size:1rem;margin:0 0 .4rem}
+p{max-width:65ch;margin:.4rem 0}
+.verdict{font-size:clamp(1.25rem,3.2vw,1.8rem);line-height:1.3;font-weight:600;max-width:48rem;margin:.3rem 0 1rem}
+.facts{color:var(--soft);display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;padding:0;margin:0;list-style:none}
+.soft,.note{color:var(--soft);font-size:.9rem}
+.cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));align-items:start}
+figure{margin:0;background:#fff;color:#1a1d21;border:1px solid var(--line);border-radius:8px;padding:.7rem;
+max-width:40rem}
+figure svg{display:block;width:100%;height:auto}
+figcaption{font-size:.85rem;color:#4c535b;margin-top:.3rem}
+.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;margin:.5rem 0}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{padding:.4rem .7rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
+tr>:first-child{text-align:left}
+tbody tr:last-child>*{border-bottom:0}
+thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
+tbody th{font-weight:500}
+tr.marked>*{background:var(--mark);font-weight:700}
+table.words td,table.words th{text-align:left}
+thead button{all:unset;cursor:pointer;font-weight:600}
+thead button:focus-visible,summary:focus-visible{outline:2px solid var(--accent)}
+th[aria-sort=ascending] button::after{content:" ▲"}
+th[aria-sort=descending] button::after{content:" ▼"}
+details{margin:.5rem 0}
+summary{cursor:pointer;color:var(--accent)}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--page);border:1px solid var(--line);border-radius:6px;
+padding:.6rem;margin:.4rem 0;font:.82rem/1.45 ui-monospace,monospace;max-height:28rem;overflow:auto}
+article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem;margin:.8rem 0}
+.two{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
+.two>*{min-width:0}
+mark{background:var(--yes);color:inherit}
+.tall{max-height:32rem;overflow:auto}
+.tall .scroll{margin:0}
+@media(max-width:40rem){
+ table.stacked thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
+ table.stacked tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}
+ table.stacked tbody tr:last-child{border-bottom:0}
+ table.stacked th,table.stacked td{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.12rem .8rem}
+ table.stacked th{font-weight:700}
+ table.stacked td.none{display:none}
+ table.stacked td::before{content:attr(data-label);color:var(--soft)}
+}
+@media print{
+ :root{--ink:#000;--soft:#444;--page:#fff;--card:#fff;--line:#bbb;--accent:#000;--mark:#eee;--yes:#eee;--cut:#eee}
+ body{font-size:11pt}pre,.tall{max-height:none;overflow:visible}.scroll{overflow:visible}
+ figure,article,tr{break-inside:avoid}h2{break-after:avoid}
+ .cards{grid-template-columns:1fr 1fr}
+}
+"""
+
+_SCRIPT = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, place) => {
+    const button = document.createElement("button");
+    button.type = "button"; button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "descending";
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows], text = row => row.cells[place].textContent;
+      const numeric = rows.some(row => !isNaN(parseFloat(text(row))));
+      const key = row => { const n = parseFloat(text(row)); return isNaN(n) ? -Infinity : n; };
+      rows.sort((a, b) => numeric ? key(a) - key(b) : text(a).localeCompare(text(b)));
+      if (!down) rows.reverse();
+      table.tBodies[0].replaceChildren(...rows);
+    });
+  });
+}
+addEventListener("beforeprint", () => { for (const d of document.querySelectorAll("details")) d.open = true; });
+"""
+
+
+def write_report(summary: Mapping[str, Any], rows: pd.DataFrame, out: Path) -> Path:
+    """Write `report.html` into the directory `out` (made where missing) and return its path.
+
+    Raises: RunError when it cannot be written.
+    """
+    path = out / "report.html"
+    unfinished = out / "report.html.tmp"
+    text = page(summary, rows)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def page(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    """The page as HTML: one file, no outside request, every text escaped. What the summary lacks is left out."""
+    sections: Sequence[Callable[[Mapping[str, Any]], str]] = (
+        _head,
+        _notes,
+        _arms,
+        _figures,
+        _cwes,
+        _generated,
+        _examples,
+        _selection,
+        _grid,
+    )
+    body = "".join(section(summary) for section in sections) + _programs(rows) + _again(summary)
+    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(_title(summary))}</title><style>{_STYLE}</style></head>"
+        f"<body><main>{body}</main><script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    study = str(summary.get("study") or "study").replace("-", " ")
+    return f"{study}: {summary['model']}" if summary.get("model") else study
+
+
+def _head(summary: Mapping[str, Any]) -> str:
+    sizes = (
+        ("pairs from", "pairs"),
+        ("programs", "n_programs"),
+        ("groups, never split", "n_groups"),
+        ("contrast pairs", "n_pairs"),
+        ("longer than the context", "n_too_long"),
+    )
+    facts = [f"<li>{escape(label)}: <b>{escape(str(summary[key]))}</b></li>" for label, key in sizes if key in summary]
+    sentence = str(summary.get("verdict") or verdict(summary))
+    sentence = sentence[:1].upper() + sentence[1:]
+    return (
+        f"<header><h1>{escape(_title(summary))}</h1>"
+        f'<p class="verdict">{_unbroken(escape(sentence))}</p><ul class="facts">{"".join(facts)}</ul></header>'
+    )
+
+
+def _unbroken(text: str) -> str:
+    """Intervals stay on one line."""
+    return re.sub(r"\[([^\[\]]{1,20}), ", r"[\1,&nbsp;", text)
+
+
+def _notes(summary: Mapping[str, Any]) -> str:
+    notes = summary.get("notes") or []
+    if not notes:
+        return ""
+    return '<ul class="note">' + "".join(f"<li>{escape(str(note))}</li>" for note in notes) + "</ul>"
+
+
+def _arms(summary: Mapping[str, Any]) -> str:
+    rows = arm_rows(summary)
+    if not rows:
+        return ""
+    levels = {estimate_of(summary, arm).get("level") for arm in summary["arms"]} - {None}
+    level = f"{100 * float(str(next(iter(levels)))):g} % " if len(levels) == 1 else ""
+    meanings = summary.get("arm_meanings") or {}
+    listed = "".join(
+        f"<li><b>{escape(arm_name(arm))}</b>: {escape(str(meanings[arm]))}</li>"
+        for arm in in_order(summary["arms"])
+        if arm in meanings
+    )
+    columns, all_metrics = metric_rows(summary["arms"])
+    return (
+        "<section><h2>Steered and its controls</h2>"
+        f"<p class=soft>Balanced accuracy on held-out programs, with {level}intervals over groups of programs; "
+        "programs without an answer are unscored, not wrong.</p>"
+        + html_table(ARM_COLUMNS, rows, kind="stacked", marked=arm_name("steered"))
+        + (f"<details><summary>What the arms are</summary><ul>{listed}</ul></details>" if listed else "")
+        + "<details><summary>All numbers of all arms</summary>"
+        + html_table(columns, all_metrics)
+        + "</details></section>"
+    )
+
+
+def _figures(summary: Mapping[str, Any]) -> str:
+    drawn: list[tuple[str, str | None, str]] = [
+        ("Steered beside every control", figures.controls(summary), "A gain counts where it is above all of these."),
+        *(
+            (title, svg, "Training sides only. Boxes: chosen cells, with the number of folds that chose them.")
+            for title, svg in figures.heat_maps(summary)
+        ),
+        ("By CWE", figures.by_cwe(summary), "Few programs per CWE: read the intervals, not the bars."),
+        (
+            "Reading and saying",
+            figures.layers(summary),
+            "What the model could know (held-out projection on the direction) and what it says (answer margin). "
+            "The distance between the two is the room for steering; at 0.5 there is nothing to steer with.",
+        ),
+        ("Dose and response", figures.dose(summary), "A dose that only raises the yes-rate tells nothing apart."),
+    ]
+    cards = [
+        f"<figure><h3>{escape(title)}</h3>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        for title, svg, caption in drawn
+        if svg
+    ]
+    return f'<section><h2>Figures</h2><div class="cards">{"".join(cards)}</div></section>' if cards else ""
+
+
+def _cwes(summary: Mapping[str, Any]) -> str:
+    rows = cwe_rows(summary)
+    return f"<section><h2>By CWE</h2>{html_table(CWE_COLUMNS, rows, kind='stacked')}</section>" if rows else ""
+
+
+def _generated(summary: Mapping[str, Any]) -> str:
+    parts = ""
+    if generated := summary.get("generated") or {}:
+        columns, rows = metric_rows(generated)
+        parts += html_table(columns, rows)
+    if explanations := summary.get("explanations") or {}:
+        names = list(dict.fromkeys(name for entry in explanations.values() for name in entry))
+        columns = ["explanations", *(arm_name(arm) for arm in in_order(explanations))]
+        rows = [
+            [
+                name.replace("_", " "),
+                *(
+                    count(explanations[arm].get(name)) if name == "n" else number(explanations[arm].get(name))
+                    for arm in in_order(explanations)
+                ),
+            ]
+            for name in names
+        ]
+        parts += html_table(columns, rows)
+    return f"<section><h2>Generated answers</h2>{parts}</section>" if parts else ""
+
+
+def _examples(summary: Mapping[str, Any]) -> str:
+    articles = []
+    for example in summary.get("examples") or []:
+        before, after = str(example.get("unsteered") or ""), str(example.get("steered") or "")
+        plain, marked = _marked(before, after)
+        named = [str(example[key]) for key in ("program", "cwe") if example.get(key)]
+        truth = f" is {example['label']}" if example.get("label") else ""
+        sides = "".join(
+            f"<div><b>{name}</b>: {escape(str(example.get(f'answer_{name}') or 'no answer'))}<pre>{text}</pre></div>"
+            for name, text in (("unsteered", plain), ("steered", marked))
+        )
+        prompt = escape(str(example.get("prompt") or ""))
+        articles.append(
+            f"<article><h3>{escape(', '.join(named) + truth)}</h3>"
+            f"<details><summary>Prompt</summary><pre>{prompt}</pre></details>"
+            f'<div class="two">{sides}</div></article>'
+        )
+    return f"<section><h2>Example answers</h2>{''.join(articles)}</section>" if articles else ""
+
+
+def _marked(before: str, after: str) -> tuple[str, str]:
+    """Both completions escaped; words of the second that the first lacks are marked, and the other way round."""
+    old, new = _words(before), _words(after)
+    left: list[str] = []
+    right: list[str] = []
+    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        for side, words in ((left, old[a:b]), (right, new[c:d])):
+            text = escape("".join(words))
+            side.append(f"<mark>{text}</mark>" if kind != "equal" and text.strip() else text)
+    return "".join(left), "".join(right)
+
+
+def _words(text: str) -> list[str]:
+    """Words with the white space that follows them."""
+    return re.findall(r"\s+|\S+\s*", text)
+
+
+def _selection(summary: Mapping[str, Any]) -> str:
+    entries = summary.get("selection") or []
+    if not entries:
+        return ""
+    rows = [
+        [
+            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
+            *(_cell(entry.get(key)) for key in ("template", "method", "layer", "coefficient", "score", "reason")),
+        ]
+        for entry in entries
+    ]
+    columns = ("fold", "template", "method", "layer", "coefficient", "score on the training side", "reason")
+    return (
+        "<section><h2>What each fold chose, and why</h2><p class=soft>Chosen on the training side; "
+        f"the fold's test programs played no part.</p>{html_table(columns, rows, kind='stacked words')}</section>"
+    )
+
+
+def _grid(summary: Mapping[str, Any]) -> str:
+    cells = summary.get("grid") or []
+    if not cells:
+        return ""
+    known = ("template", "method", "layer", "coefficient", "balanced_accuracy", "auroc", "yes_rate", "n")
+    keys = [key for key in known if any(key in cell for cell in cells)]
+    ordered = sorted(cells, key=lambda cell: -(cell.get("balanced_accuracy") or -1))
+    table = html_table(
+        [key.replace("_", " ") for key in keys],
+        [[_cell(cell.get(key)) for key in keys] for cell in ordered],
+        kind="sortable",
+    )
+    return (
+        f"<section><h2>All cells of the grid</h2><details><summary>{len(cells)} cells, on training sides only"
+        f'</summary><div class="tall">{table}</div></details></section>'
+    )
+
+
+def _programs(rows: pd.DataFrame) -> str:
+    """The steered answers one by one, folded."""
+    keys = [key for key in ("program", "cwe", "label", "answer", "margin") if key in rows.columns]
+    if "arm" not in rows.columns or "program" not in keys:
+        return ""
+    steered = rows[rows["arm"] == "steered"]
+    if "readout" in rows.columns:
+        steered = steered[steered["readout"] == "likelihood"]
+    steered = steered[keys].astype(object).head(MAX_PROGRAM_ROWS)
+    if steered.empty:
+        return ""
+    cells = [[_cell(value) for value in row] for row in steered.itertuples(index=False)]
+    table = html_table(keys, cells, kind="sortable")
+    return (
+        f"<section><h2>Every steered answer</h2><details><summary>{len(cells)} programs</summary>"
+        f'<div class="tall">{table}</div></details></section>'
+    )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}" if value.is_integer() else number(value)
+    return NOTHING if value is None else str(value)
+
+
+def _again(summary: Mapping[str, Any]) -> str:
+    manifest = summary.get("manifest") or {}
+    if not manifest:
+        return ""
+    command = manifest.get("command")
+    if isinstance(command, (list, tuple)):
+        command = shlex.join(str(part) for part in command)
+    shown = f"<pre>{escape(str(command))}</pre>" if command else ""
+    rows = [[name, text] for name, text in _flat(manifest) if name != "command"]
+    return (
+        f"<section><h2>Run it again</h2>{shown}<details><summary>Settings, versions, hashes</summary>"
+        f"{html_table(('what', 'value'), rows, kind='words')}</details></section>"
+    )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as (dotted name, text)."""
+    found: list[tuple[str, str]] = []
+    for key, entry in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(entry, Mapping):
+            found += _flat(entry, f"{name}.")
+        elif isinstance(entry, (list, tuple)):
+            found.append((name, ", ".join(str(part) for part in entry)))
+        else:
+            found.append((name, NOTHING if entry is None else str(entry)))
+    return found
