@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from steerlab.embedded import MODEL_NAME, model_directory
@@ -26,6 +27,10 @@ from steerlab.models import Model, inspect_model, load_model
 from steerlab.vectors import Recipe, SteeringVector
 
 torch.set_num_threads(2)
+settings.register_profile(
+    "steerlab", deadline=None, derandomize=True, database=None
+)  # the first example measures memory
+settings.load_profile("steerlab")
 SHARED = Path(__file__).parents[2] / "shared"
 
 _SMALL = {"vocab_size": 260, "bos_token_id": 257, "eos_token_id": 258, "pad_token_id": 259}

@@ -293,11 +293,11 @@ def test_a_hub_name_without_a_network_is_one_line_without_long_waiting(surroundi
     program = (
         "import time; from steerlab.models import load_model\n"
         "from steerlab.errors import ModelError\n"
-        "import transformers; from transformers import AutoModelForCausalLM\n"
+        "from transformers import AutoModelForCausalLM\n"
         "begun = time.monotonic()\n"
         "try: load_model('nobody/nothing-here')\n"
         "except ModelError as error: print(error)\n"
-        "assert time.monotonic() - begun < 10, time.monotonic() - begun\n"
+        "assert time.monotonic() - begun < 15, time.monotonic() - begun\n"
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     done = subprocess.run(

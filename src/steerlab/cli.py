@@ -155,6 +155,7 @@ def _run_detection(given: dict[str, Any], *, out: str, resume: bool, as_json: bo
     except TypeError as error:
         raise OptionError(f"a setting has the wrong form: {error}") from None
     where = Path(out) if out else Path("runs") / f"vulnerability-detection-{time.strftime('%Y%m%d-%H%M%S')}"
+    console.errors().print(f"run directory: {where}", markup=False)
     with console.progress() as step:
         summary = run_study(settings, found, source, where, resume=resume, step=step)
     report = where / "report.html"

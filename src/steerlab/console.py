@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Step = Callable[[str, int, int], None]
 
+INTERRUPTED = 130  # what typer 0.29 makes of Ctrl-C
+RESUMABLE = "interrupted: what a run had computed is on disk; the same command with --out and --resume goes on."
+
 
 def errors() -> Console:
     """The console for progress and errors."""
@@ -140,7 +143,7 @@ def guarded(work: Callable[[], Any]) -> int:
             sys.stderr.write(f"usage: {error.format_message()} (see --help)\n")
         return int(error.exit_code)
     except (KeyboardInterrupt, Abort):
-        return _fail("interrupted: what was computed is on disk; the same command with --resume goes on.")
+        return _fail(RESUMABLE)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -148,6 +151,8 @@ def guarded(work: Callable[[], Any]) -> int:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is reported in one line, too
         return _fail(f"an internal error: {type(error).__name__}: {error} (STEERLAB_DEBUG=1 shows where)")
+    if code == INTERRUPTED:
+        return _fail(RESUMABLE)
     return code if isinstance(code, int) else 0
 
 

@@ -101,7 +101,7 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
         )
         for height, estimate in zip(heights, estimates, strict=True):
             _whisker(axes, height, estimate, colour="#16181b", marker="")
-    axes.set_yticks(range(len(names)), [name.replace("$", r"\$") for name in names])
+    axes.set_yticks(range(len(names)), [_tick(name) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     _share_axis(axes)
     _legend(figure, axes, columns=len(arms))
@@ -127,7 +127,7 @@ def controls(summary: Mapping[str, Any]) -> str | None:
         )
     if "steered" in arms:
         axes.axvline(estimate_of(summary, "steered")["value"], color=COLOURS["steered"], linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(arms)), [arm_name(arm).replace("$", r"\$") for arm in arms])
+    axes.set_yticks(range(len(arms)), [_tick(arm_name(arm)) for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.7)
     _share_axis(axes)
     return _svg(figure, name="controls", label="Steered beside every control, with intervals")
@@ -202,6 +202,12 @@ def dose(summary: Mapping[str, Any]) -> str | None:
 
 def _finite(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _tick(name: str) -> str:
+    """A name beside an axis: short enough for the axis to have room, and no mathematics."""
+    short = name if len(name) <= 24 else f"{name[:23]}…"
+    return short.replace("$", r"\$")
 
 
 def _canvas(*, height: float) -> tuple[Figure, Axes]:

@@ -28,6 +28,7 @@ from steerlab.report.tables import (
     in_order,
     metric_rows,
     number,
+    unbroken,
     verdict,
 )
 
@@ -183,13 +184,8 @@ def _head(summary: Mapping[str, Any]) -> str:
     sentence = sentence[:1].upper() + sentence[1:]
     return (
         f"<header><h1>{escape(_title(summary))}</h1>"
-        f'<p class="verdict">{_unbroken(escape(sentence))}</p><ul class="facts">{"".join(facts)}</ul></header>'
+        f'<p class="verdict">{unbroken(escape(sentence))}</p><ul class="facts">{"".join(facts)}</ul></header>'
     )
-
-
-def _unbroken(text: str) -> str:
-    """Intervals stay on one line."""
-    return re.sub(r"\[([^\[\]]{1,20}), ", r"[\1,&nbsp;", text)
 
 
 def _notes(summary: Mapping[str, Any]) -> str:
@@ -227,11 +223,6 @@ def _arms(summary: Mapping[str, Any]) -> str:
 def _figures(summary: Mapping[str, Any]) -> str:
     drawn: list[tuple[str, str | None, str]] = [
         ("Steered beside every control", figures.controls(summary), "A gain counts where it is above all of these."),
-        *(
-            (title, svg, "Training sides only. Boxes: chosen cells, with the number of folds that chose them.")
-            for title, svg in figures.heat_maps(summary)
-        ),
-        ("By CWE", figures.by_cwe(summary), "Few programs per CWE: read the intervals, not the bars."),
         (
             "Reading and saying",
             figures.layers(summary),
@@ -239,6 +230,11 @@ def _figures(summary: Mapping[str, Any]) -> str:
             "The distance between the two is the room for steering; at 0.5 there is nothing to steer with.",
         ),
         ("Dose and response", figures.dose(summary), "A dose that only raises the yes-rate tells nothing apart."),
+        ("By CWE, with intervals", figures.by_cwe(summary), "Few programs per CWE: read the intervals, not the bars."),
+        *(
+            (title, svg, "Training sides only. Boxes: chosen cells, with the number of folds that chose them.")
+            for title, svg in figures.heat_maps(summary)
+        ),
     ]
     cards = [
         f"<figure><h3>{escape(title)}</h3>{svg}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -228,13 +229,18 @@ def html_table(
     body = []
     for row in rows:
         cells = [
-            f'<td data-label="{escape(column)}"{" class=none" if cell == NOTHING else ""}>{escape(cell)}</td>'
+            f'<td data-label="{escape(column)}"{" class=none" if cell == NOTHING else ""}>{unbroken(escape(cell))}</td>'
             for column, cell in zip(columns, row, strict=True)
         ]
         cells[0] = f'<th scope="row">{escape(row[0])}</th>'
         body.append(f"<tr{' class=marked' if row[0] == marked else ''}>{''.join(cells)}</tr>")
     table = f'<table class="{escape(kind)}"><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="scroll" tabindex="0">{table}</div>'
+
+
+def unbroken(html: str) -> str:
+    """Intervals stay on one line."""
+    return re.sub(r"\[([-\d.]+), ([-\d.]+)\]", "[\\1,\u00a0\\2]", html)
 
 
 def count(value: object) -> str:

@@ -217,14 +217,13 @@ def arm_settings(
 def recalibrated_rows(trial: Trial, train: pd.DataFrame, test: pd.DataFrame) -> list[Row]:
     """Unsteered test rows with the threshold moved by the bias that is best on the training rows."""
     bias = best_bias(train["margin"].to_numpy(dtype=float), train["label"].tolist())
-    rows = []
+    rows: list[Row] = []
     for row in test.to_dict("records"):
         margin = float(row["margin"]) + bias
         answer = None if margin == 0 else ("vulnerable" if margin > 0 else "patched")
-        rows.append(
-            {**row, "trial": trial.id, "arm": trial.arm, "margin": margin, "answer": answer, "train": trial.train}
-        )
-    return [{str(key): value for key, value in row.items()} for row in rows]
+        moved = {"trial": trial.id, "arm": trial.arm, "train": trial.train, "test": trial.test}
+        rows.append({str(key): value for key, value in row.items()} | moved | {"margin": margin, "answer": answer})
+    return rows
 
 
 def ngram_rows(material: Material, trial: Trial, fold: Fold) -> list[Row]:
