@@ -12,10 +12,12 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from steerlab.contrast import Program
-from steerlab.errors import DataError, OptionError, PromptError
+from steerlab.errors import DataError, PromptError
 from steerlab.statistics import cluster_weights
-from steerlab.tasks import detection
-from steerlab.tasks.detection import Template, best_bias, metrics, pair_order, parse_answer, render
+from steerlab.tasks import detection, templates
+from steerlab.tasks.answers import parse_answer
+from steerlab.tasks.detection import best_bias, metrics, pair_order
+from steerlab.tasks.templates import Template, render
 
 PHRASES = (
     ("yes", "vulnerable"),
@@ -195,9 +197,9 @@ def test_capitals_and_spaces_do_not_change_an_answer(change) -> None:  # type: i
 
 
 def test_the_packaged_templates_render_every_named_cwe() -> None:
-    templates = detection.load_templates()
-    assert len(templates) >= 3
-    for template in templates:
+    found = templates.load_templates()
+    assert len(found) >= 3
+    for template in found:
         prompt = render(template, program(cwe="CWE-787"))
         assert "out-of-bounds write" in prompt
         assert "int main" in prompt
@@ -249,13 +251,13 @@ def test_a_bad_template_file_names_itself_and_what_is_missing(tmp_path: Path, co
     path = tmp_path / "mine.json"
     path.write_text(content)
     with pytest.raises(PromptError, match=message) as error:
-        detection.load_templates(path)
+        templates.load_templates(path)
     assert "mine.json" in str(error.value)
 
 
 def test_a_missing_template_file_is_a_prompt_error(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"absent\.json: cannot be read"):
-        detection.load_templates(tmp_path / "absent.json")
+        templates.load_templates(tmp_path / "absent.json")
 
 
 def test_official_prompts_become_templates_and_the_rest_is_named(tmp_path: Path) -> None:
@@ -270,7 +272,7 @@ def test_official_prompts_become_templates_and_the_rest_is_named(tmp_path: Path)
     forms = {"palm2": {"Question": "Code:\n{code}\nQuestion: {question}\nAnswer: ", "Analysis": "{code}"}}
     path = tmp_path / "official.json"
     path.write_text(json.dumps({"prompts": prompts, "user_message_forms": forms}))
-    read = detection.read_templates(path)
+    read = templates.read_templates(path)
     assert [template.name for template in read.templates] == ["S1", "S3"]
     assert render(read.templates[1], program("x = 1")) == (
         "You are an expert.\n\nCode:\nx = 1\nQuestion: Is there path traversal?\nAnswer:"
@@ -360,44 +362,6 @@ def test_pair_order_compares_within_groups_and_counts_ties_half() -> None:
     assert pair_order(["vulnerable"], [1.0], ["a"]) is None
 
 
-def test_a_difference_is_the_difference_of_the_two_metrics() -> None:
-    before, after = random_rows(seed=1, unanswered=0), random_rows(seed=2, unanswered=0)
-    for metric in detection.ESTIMATED:
-        found = detection.difference(before, after, metric=metric, draws=200)
-        parts = [detection.estimates(rows, draws=10)[metric].value for rows in (before, after)]
-        assert found.value == pytest.approx(parts[1] - parts[0], abs=1e-12)  # type: ignore[operator]
-    same = detection.difference(before, before)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-
-
-def test_a_row_unanswered_on_one_side_leaves_the_difference_on_both() -> None:
-    before, after = random_rows(seed=1, unanswered=0), random_rows(seed=2, unanswered=4)
-    found = detection.difference(before, after)
-    kept = after["answer"].notna()
-    parts = [metrics(list(r.loc[kept, "label"]), list(r.loc[kept, "answer"])) for r in (before, after)]
-    assert found.n_unscored == 4
-    assert found.value == pytest.approx(parts[1]["balanced_accuracy"] - parts[0]["balanced_accuracy"])  # type: ignore[operator]
-
-
-def test_differences_of_other_programs_and_unknown_metrics_are_errors() -> None:
-    rows = random_rows(seed=1)
-    with pytest.raises(DataError, match="same programs"):
-        detection.difference(rows, rows.iloc[::-1])
-    with pytest.raises(OptionError, match="Did you mean accuracy"):
-        detection.difference(rows, rows, metric="acuracy")
-    with pytest.raises(DataError, match="no column group"):
-        detection.estimates(rows.drop(columns="group"))
-
-
-def test_discordant_counts_programs_right_on_one_side_only() -> None:
-    rows = random_rows(seed=1, unanswered=0)
-    right = rows.assign(answer=rows["label"])
-    wrong = right.assign(answer=["patched" if label == "vulnerable" else "vulnerable" for label in rows["label"]])
-    assert detection.discordant(right, wrong) == (40, 0)
-    assert detection.discordant(wrong, right) == (0, 40)
-    assert detection.discordant(right, right) == (0, 0)
-
-
 def test_the_best_bias_recovers_a_shifted_threshold_and_stays_at_zero_without_gain() -> None:
     rng = np.random.default_rng(0)
     labels = ["vulnerable"] * 50 + ["patched"] * 50
@@ -444,3 +408,8 @@ def test_reasoning_quality_counts_shared_words_the_cwe_and_identifiers_of_the_co
     assert silent == {"rouge1_precision": None, "names_cwe": 0.0, "cited_in_code": None, "n_cited": 0.0}
     assert detection.reasoning_quality("CWE-221", "x", program(code))["names_cwe"] == 0.0
     assert detection.reasoning_quality("a Path-Traversal", "x", program(code))["names_cwe"] == 1.0
+
+
+def test_a_table_without_its_columns_is_an_error() -> None:
+    with pytest.raises(DataError, match="no column group"):
+        detection.estimates(random_rows(seed=1).drop(columns="group"))

@@ -16,11 +16,11 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("7 surfaces", ("cli", "console", "doctor")),
     ("6 studies", ("studies", "report")),
     ("5 experiments", ("results", "selection", "controls")),
-    ("4 evaluation", ("building", "ngrams", "tasks", "sources")),
+    ("4 evaluation", ("building", "ngrams", "tasks", "sources", "sandbox")),
     ("3 inference", ("backends", "wave", "generation", "readout")),
     ("2 the residual stream", ("directions", "capturing", "steering")),
-    ("1 the model", ("batches", "models", "hooks")),
-    ("0 values and maths", ()),
+    ("1 the model", ("batches", "tokens", "models", "model_checks", "hooks")),
+    ("0 values and maths: no model", ()),
 )
 
 

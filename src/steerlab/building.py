@@ -10,7 +10,7 @@ from steerlab.contrast import CWE_NAMES, ContrastPair, Program, ProgramSet
 from steerlab.directions import build_vector
 from steerlab.errors import DataError, OptionError, nearest
 from steerlab.models import Model
-from steerlab.tasks.detection import Template, load_templates, render
+from steerlab.tasks.templates import Template, load_templates, render
 from steerlab.vectors import Recipe, SteeringVector
 
 

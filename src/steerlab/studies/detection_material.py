@@ -17,7 +17,7 @@ from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.positions import Positions
 from steerlab.selection import Fold, nested_folds
-from steerlab.tasks.detection import Template, read_templates, render
+from steerlab.tasks.templates import Template, read_templates, render
 
 LONGEST_ANSWER = 32
 DEFAULT_COEFFICIENTS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)

@@ -12,10 +12,10 @@ import pandas as pd
 from steerlab.contrast import cwe_number
 from steerlab.controls import ARMS
 from steerlab.selection import Choice, balanced_accuracy, split_by
-from steerlab.statistics import cluster_bootstrap, holm, mcnemar_exact, paired_difference
+from steerlab.statistics import holm, mcnemar_exact, paired_difference
 from steerlab.studies.detection_material import Material
-from steerlab.tasks.detection import Template, estimates, render
-from steerlab.tasks.detection import reasoning_quality as quality_of
+from steerlab.tasks.detection import answers_from_margins, estimates, reasoning_quality
+from steerlab.tasks.templates import Template, render
 
 Choices = Mapping[int, tuple[Template, Choice]]
 N_EXAMPLES = 6
@@ -197,23 +197,11 @@ def _auroc(rows: pd.DataFrame) -> float | None:
     return float(roc_auc_score(vulnerable, rows["margin"])) if vulnerable.nunique() == 2 else None
 
 
-def _weighted_auroc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUROC of rows [margin, is vulnerable] in each bootstrap draw (ties count half)."""
-    positive, negative = values[values[:, 1] == 1, 0], values[values[:, 1] == 0, 0]
-    above = (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
-    w_positive, w_negative = weights[:, values[:, 1] == 1], weights[:, values[:, 1] == 0]
-    total = w_positive.sum(axis=1) * w_negative.sum(axis=1)
-    wins = np.einsum("dp,pn,dn->d", w_positive, above, w_negative, optimize=True)
-    return np.asarray(np.divide(wins, total, out=np.full(len(total), np.nan), where=total > 0))
-
-
 def _layers(readings: pd.DataFrame, level: float, seed: int) -> list[dict[str, Any]]:
     table = []
     for (layer,), part in split_by(readings, "layer"):
-        values = np.column_stack([part["margin"], part["label"] == "vulnerable"]).astype(float)
-        estimate = cluster_bootstrap(
-            values, part["group"].to_numpy(), _weighted_auroc, level=level, seed=seed, statistic_on="weights"
-        )
+        answered = part.assign(answer=pd.Series(answers_from_margins(part["margin"].to_numpy()), index=part.index))
+        estimate = estimates(answered, level=level, seed=seed)["auroc"]
         agreement = float(part["agreement"].mean())
         table.append(
             {
@@ -258,7 +246,7 @@ def _explanations(material: Material, generated: pd.DataFrame) -> dict[str, Any]
     for (arm,), rows in split_by(written, "arm"):
         vulnerable = rows[(rows["label"] == "vulnerable") & rows["program"].isin(programs)]
         texts = dict(zip(vulnerable["program"].astype(str), vulnerable["completion"].astype(str), strict=True))
-        judged = [quality_of(text, programs[name].reasoning, programs[name]) for name, text in texts.items()]
+        judged = [reasoning_quality(text, programs[name].reasoning, programs[name]) for name, text in texts.items()]
         names = sorted({name for entry in judged for name in entry})
         table[str(arm)] = {"n": len(judged), "mean_tokens": _finite(float(rows["completion_tokens"].mean()))} | {
             name: _finite(float(np.mean([entry[name] for entry in judged if entry[name] is not None] or [np.nan])))

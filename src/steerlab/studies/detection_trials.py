@@ -20,7 +20,9 @@ from steerlab.ngrams import ngram_baseline
 from steerlab.readout import answer_log_likelihoods
 from steerlab.selection import Choice, Fold
 from steerlab.studies.detection_material import Material
-from steerlab.tasks.detection import Template, best_bias, parse_answer, render
+from steerlab.tasks.answers import parse_answer
+from steerlab.tasks.detection import answers_from_margins, best_bias
+from steerlab.tasks.templates import Template, render
 from steerlab.trials import Trial
 from steerlab.vectors import Recipe, SteeringVector
 
@@ -139,7 +141,7 @@ def read_generated(
 def _row(trial: Trial, program: Program, setting: Setting, material: Material, **found: Any) -> Row:
     margin = found.get("margin")
     if "answer" not in found:
-        found["answer"] = None if not margin else ("vulnerable" if margin > 0 else "patched")
+        (found["answer"],) = answers_from_margins([margin])
     used = setting.of(material, program)
     layer = trial.layer if used else -1
     return {
@@ -220,7 +222,7 @@ def recalibrated_rows(trial: Trial, train: pd.DataFrame, test: pd.DataFrame) -> 
     rows: list[Row] = []
     for row in test.to_dict("records"):
         margin = float(row["margin"]) + bias
-        answer = None if margin == 0 else ("vulnerable" if margin > 0 else "patched")
+        (answer,) = answers_from_margins([margin])
         moved = {"trial": trial.id, "arm": trial.arm, "train": trial.train, "test": trial.test}
         rows.append({str(key): value for key, value in row.items()} | moved | {"margin": margin, "answer": answer})
     return rows
