@@ -207,9 +207,7 @@ def fill(rng: random.Random, lines: list[str], chosen: Side, names: dict[str, st
     return "\n".join(out) + "\n", key
 
 
-def draw(
-    rng: random.Random, language: Language, text: str, wrong: tuple[Side, ...], right: tuple[Side, ...]
-) -> Sample:
+def draw(rng: random.Random, language: Language, text: str, wrong: tuple[Side, ...], right: tuple[Side, ...]) -> Sample:
     """Write one program both ways, with one of the wrong and one of the right sides.
 
     In `text`: $x names, «a|b» a choice, '~' and '~~' noise, '~d' perhaps a docstring, a line starting with '?'
@@ -665,9 +663,7 @@ int $fn0(const char *$n1) {
 
 def c_decode_order(rng: random.Random) -> Sample:
     """Wrong: dots are looked for before the escapes are decoded; right: after."""
-    check = rng.choice(
-        ('if (strstr($n2, "..") != NULL)\n    return -1;', 'if (strstr($n2, ".."))\n    return -2;')
-    )
+    check = rng.choice(('if (strstr($n2, "..") != NULL)\n    return -1;', 'if (strstr($n2, ".."))\n    return -2;'))
     return draw(
         rng,
         "c",

@@ -270,13 +270,7 @@ def $fn1($req):
     ~
     return "<«div|main|body»>" + $n2
 """,
-        tuple(
-            side(f"$fn0 leaves {why} in $n1, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}")
-            for steps in wrongs
-        )
-        + (
-            side("the result of the replacements in $fn0 is thrown away", A=f"!$n4{amp}{''.join(rights[0])}"),
-        ),
+        (*tuple(side(f"$fn0 leaves {why} in $n1, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}") for steps in wrongs), side("the result of the replacements in $fn0 is thrown away", A=f"!$n4{amp}{''.join(rights[0])}")),
         tuple(
             side(f"$fn0 replaces {why}, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}")
             for steps in rights
@@ -325,9 +319,7 @@ def $fn0($req):
 
 def late_escape(rng: random.Random) -> Sample:
     """Wrong: the value is escaped after it was added to the page; right: before."""
-    add = rng.choice(
-        ("$n3.append($n1)", '$n3 += ["<i>" + $n1]', "$n3.insert(1, $n1)", '$n3.append(f"<b>{$n1}</b>")')
-    )
+    add = rng.choice(("$n3.append($n1)", '$n3 += ["<i>" + $n1]', "$n3.insert(1, $n1)", '$n3.append(f"<b>{$n1}</b>")'))
     guard = rng.choice(("$n1 = escape($n1)", '$n1 = escape($n1 + " $w1")', "$n1 = escape($n1.strip())"))
     return draw(
         rng,

@@ -51,9 +51,9 @@ def built_text(rng: random.Random) -> Sample:
             '"SELECT $c0 FROM " + %s + " WHERE $c1 = ?"',
             '"SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = \'" + %s + "\'"',
             '"DELETE FROM %%s WHERE $c1 = ?" %% %s',
-            '"DELETE FROM $t0 WHERE $c2 = ? AND $c1 = \'%%s\'" %% %s',
+            "\"DELETE FROM $t0 WHERE $c2 = ? AND $c1 = '%%s'\" %% %s",
             '"SELECT $c0 FROM {} WHERE $c1 = ?".format(%s)',
-            '"SELECT $c0 FROM $t0 WHERE $c1 = \'{}\' OR $c2 = ?".format(%s)',
+            "\"SELECT $c0 FROM $t0 WHERE $c1 = '{}' OR $c2 = ?\".format(%s)",
             '" ".join(["SELECT $c0 FROM", %s, "WHERE $c1 = ?"])',
             '"".join(["SELECT $c0 FROM $t0 WHERE $c2 = ? AND $c1 = \'", %s, "\'"])',
         )
@@ -196,7 +196,7 @@ def $fn2($req):
 
 def in_list(rng: random.Random) -> Sample:
     """Wrong: the list from the request is joined into the text; right: only its question marks are."""
-    quoted = rng.choice(("f\"'{$n5}'\" for $n5 in ", "repr($n5) for $n5 in ", "\"'\" + $n5 + \"'\" for $n5 in "))
+    quoted = rng.choice(("f\"'{$n5}'\" for $n5 in ", "repr($n5) for $n5 in ", '"\'" + $n5 + "\'" for $n5 in '))
     marks = rng.choice(('"?" for $n5 in ', '"?" for _ in '))
     text = '$n4 = f"SELECT $c0 FROM $t0 WHERE $c1 IN ({%s}) AND $c2 IN ({%s})"'
     return draw(

@@ -213,9 +213,7 @@ def list_search(rng: random.Random) -> Sample:
             after="if (NUL($b)) return $err;",
             use=use,
         ),
-        way(
-            "$b is checked before it is written", loop=good_loop, after="! if (NUL($b)) return $err;", use=use
-        ),
+        way("$b is checked before it is written", loop=good_loop, after="! if (NUL($b)) return $err;", use=use),
         way("$b is written only when it was found", loop=good_loop, use="! if (OK($b)) " + use),
     ]
     return weave(rng, text, wrong, right)
@@ -240,14 +238,10 @@ def two_files(rng: random.Random) -> Sample:
             return 0;
         }
         """
-    close = rng.choice(
-        ("if ($a) fclose($a); if ($b) fclose($b); ", "if ($b) fclose($b); if ($a) fclose($a); ")
-    )
+    close = rng.choice(("if ($a) fclose($a); if ($b) fclose($b); ", "if ($b) fclose($b); if ($a) fclose($a); "))
     quit_ = "{ " + close + "return $err; }"
     wrong = [
-        way(
-            "only both failing returns, so $a or $b may be NULL", before=f"! if (NUL($a) && NUL($b)) {quit_}"
-        ),
+        way("only both failing returns, so $a or $b may be NULL", before=f"! if (NUL($a) && NUL($b)) {quit_}"),
         way("$src2 is checked, the opened $b is not", before=f"! if (NUL($a) || NUL($src2)) {quit_}"),
         way("$b is checked only after it was used", after=f"if (NUL($a) || NUL($b)) {quit_}"),
         way("the check of $a is there twice, $b may be NULL", before=f"! if (NUL($a) || $a == NULL) {quit_}"),
@@ -357,9 +351,7 @@ def chained_field(rng: random.Random) -> Sample:
         way("the || reads $a->$v only when $a is not NULL", test=f"! if (NUL($o->$a) || {read})"),
         way("$a is tested before $a->$v is read", test=f"! if ($o->$v2 != 0 && OK($o->$a) && {read})"),
     ]
-    remark = rng.choice(
-        ("may be NULL", "NULL if there is none", "optional", "NULL at the end", "unset: NULL")
-    )
+    remark = rng.choice(("may be NULL", "NULL if there is none", "optional", "NULL at the end", "unset: NULL"))
     return weave(rng, text, wrong, right, remark=remark)
 
 
@@ -382,18 +374,14 @@ def optional_callback(rng: random.Random) -> Sample:
             return $len2;
         }
         """
-    other = rng.choice(
-        ("if (OK($o->$b)) $len2 -= $o->$b($v, $len);", "if (OK($o->$b)) $len2 += $o->$b($len, $v);")
-    )
+    other = rng.choice(("if (OK($o->$b)) $len2 -= $o->$b($v, $len);", "if (OK($o->$b)) $len2 += $o->$b($len, $v);"))
     order = rng.sample(("one", "two"), 2)
 
     def both(mine: str) -> dict[str, str]:
         return {order[0]: mine, order[1]: other}
 
     wrong = [
-        way(
-            "$b is tested but $a is called and may be NULL", **both("! if (OK($o->$b)) $len2 += $o->$a($v);")
-        ),
+        way("$b is tested but $a is called and may be NULL", **both("! if (OK($o->$b)) $len2 += $o->$a($v);")),
         way("$a is called just when it is NULL", **both("! if (NUL($o->$a)) $len2 += $o->$a($v);")),
         way(
             "$a is called before it is tested",
@@ -630,9 +618,7 @@ def out_parameter(rng: random.Random) -> Sample:
             "$fn2 returns $bad on failure, but $good returns here and $bad goes on to a NULL $a",
             test="! if ($v2 == $good) return $err;",
         ),
-        way(
-            "$fn2 fails with $bad, but $v is tested, so $a may be NULL", test="! if ($v == $bad) return $err;"
-        ),
+        way("$fn2 fails with $bad, but $v is tested, so $a may be NULL", test="! if ($v == $bad) return $err;"),
         way("$v2 is tested after the NULL $a was written", late="if ($v2 == $bad) return $err;"),
         way(
             "only $bad with a negative $v returns, $a may be NULL",

@@ -502,9 +502,7 @@ def weave(rng: random.Random, text: str, wrong: Sequence[Way], right: Sequence[W
     sizes, defines = draw_sizes(rng)
     table = names | sizes | {"err": rng.choice(("-1", "-1", "1", "-2"))}
     table |= {key: Template(value).substitute(table) for key, value in given.items()}
-    extra = {f"noise{k}": noise(rng, names) for k in range(4)} | {
-        "note": note(rng) if rng.random() < 0.35 else ""
-    }
+    extra = {f"noise{k}": noise(rng, names) for k in range(4)} | {"note": note(rng) if rng.random() < 0.35 else ""}
     style = Style(
         rng.choice("!="),
         rng.choice(("sizeof", "name")),
@@ -517,11 +515,7 @@ def weave(rng: random.Random, text: str, wrong: Sequence[Way], right: Sequence[W
     for side in (bad, good):
         body = "\n".join(fill(text, extra | side.slots))
         bodies.append(style.apply(Template(body).substitute(table).split("\n")))
-    top = [
-        line
-        for line in defines
-        if re.search(rf"\b{line.split()[1 if line[0] == '#' else 2]}\b", "".join(bodies))
-    ]
+    top = [line for line in defines if re.search(rf"\b{line.split()[1 if line[0] == '#' else 2]}\b", "".join(bodies))]
     if names["ctr"] in "".join(bodies):
         top.insert(rng.randrange(len(top) + 1), f"static unsigned {names['ctr']};")
     if rng.random() < 0.15:
@@ -549,9 +543,7 @@ def includes(rng: random.Random, text: str) -> list[str]:
         needed.remove("stddef.h")
     if rng.random() < 0.15:
         needed.append(
-            rng.choice(
-                [name for name in ("string.h", "stdlib.h", "stdio.h", "errno.h") if name not in needed]
-            )
+            rng.choice([name for name in ("string.h", "stdlib.h", "stdio.h", "errno.h") if name not in needed])
         )
     rng.shuffle(needed)
     return [f"#include <{name}>" for name in needed]
@@ -858,8 +850,7 @@ def append_cursor(rng: random.Random) -> Sample:
         ),
         way(
             "$top is at most $CAPv and $len is at most the rest of $arr",
-            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP) - $o->$top) "
-                   "return $err;",
+            before="! if ($o->$top > SZ($o->$arr, $CAP) || $len > SZ($o->$arr, $CAP) - $o->$top) return $err;",
         ),
         way(
             "$len is cut to what is left of $arr after $top",
@@ -888,9 +879,7 @@ def read_then_terminate(rng: random.Random) -> Sample:
         }
         """
     get = "$len = " + call + ";"
-    failed = rng.choice(
-        ("if ($len < 0) return $err;", "if ($len <= 0) return $err;", "if ($len == -1) return $err;")
-    )
+    failed = rng.choice(("if ($len < 0) return $err;", "if ($len <= 0) return $err;", "if ($len == -1) return $err;"))
     wrong = [
         way(
             "$len may be $CAPv, so the NUL goes one past $buf",
@@ -909,9 +898,7 @@ def read_then_terminate(rng: random.Random) -> Sample:
         ),
     ]
     right = [
-        way(
-            "$len is at most $CAPw, and -1 returns", get="! " + get.format("SZ($buf, $CAP) - 1"), check=failed
-        ),
+        way("$len is at most $CAPw, and -1 returns", get="! " + get.format("SZ($buf, $CAP) - 1"), check=failed),
         way(
             "$len of $CAPv or -1 returns before the NUL is written to $buf",
             get=get.format("SZ($buf, $CAP)"),
@@ -1027,9 +1014,7 @@ def grid_swap(rng: random.Random) -> Sample:
         way("$i and $j are checked after $arr is written", after=joined.format(">=", row, ">=", col)[2:]),
     ]
     right = [
-        way(
-            f"$i is below {row}v and $j below {col}v, as $arr is", before=joined.format(">=", row, ">=", col)
-        ),
+        way(f"$i is below {row}v and $j below {col}v, as $arr is", before=joined.format(">=", row, ">=", col)),
         way(f"$i is at most {row}w and $j below {col}v", before=joined.format(">", row + "m", ">=", col)),
         way(
             f"only an $i below {row}v with a $j below {col}v goes on",
@@ -1376,9 +1361,7 @@ def hex_expand(rng: random.Random) -> Sample:
             "two bytes are written to $buf for each of $len2, but the check counts one",
             check="! if ($len2 >= $len) return $err;",
         ),
-        way(
-            "with $len2 at $len / 2 the NUL goes one past $buf", check="! if ($len2 > $len / 2) return $err;"
-        ),
+        way("with $len2 at $len / 2 the NUL goes one past $buf", check="! if ($len2 > $len / 2) return $err;"),
         way(
             "$len and $len2 are mixed up, so a small $buf passes",
             check="! if ($len2 / 2 >= $len) return $err;",
@@ -1391,9 +1374,7 @@ def hex_expand(rng: random.Random) -> Sample:
             check="! if ($len2 >= $len / 2) return $err;",
         ),
         way("2 * $len2 + 1 is at most $len", check="! if ($len == 0 || $len2 > ($len - 1) / 2) return $err;"),
-        way(
-            "$len / 2 is more than $len2, so the NUL fits $buf", check="! if ($len / 2 <= $len2) return $err;"
-        ),
+        way("$len / 2 is more than $len2, so the NUL fits $buf", check="! if ($len / 2 <= $len2) return $err;"),
     ]
     return weave(rng, text, wrong, right)
 
