@@ -29,28 +29,38 @@ def $fn0($req):
     return «$n3|"<html>" + $n3 + "</html>"|$n3.encode()»
 """,
         (
-            side("$n1 is put into the page as it came, only the constant $n2 is escaped",
-                 A=f"!$n3 = {page % ('escape($n2)', '$n1')}"),
-            side("$n1 is put into the page as it came, only the constant $n2 is escaped",
-                 A=f"!$n3 = {page % ('$n1', 'escape($n2)')}"),
-            side("the escaped copy $n4 is left unused and $n1 is shown",
-                 A=f"$n4 = escape($n1)\n!$n3 = {page % ('$n2', '$n1')}"),
+            side(
+                "$n1 is put into the page as it came, only the constant $n2 is escaped",
+                A=f"!$n3 = {page % ('escape($n2)', '$n1')}",
+            ),
+            side(
+                "$n1 is put into the page as it came, only the constant $n2 is escaped",
+                A=f"!$n3 = {page % ('$n1', 'escape($n2)')}",
+            ),
+            side(
+                "the escaped copy $n4 is left unused and $n1 is shown",
+                A=f"$n4 = escape($n1)\n!$n3 = {page % ('$n2', '$n1')}",
+            ),
         ),
         (
             side("$n1 is escaped, $n2 is a constant", A=f"!$n3 = {page % ('escape($n1)', '$n2')}"),
             side("$n1 is escaped, $n2 is a constant", A=f"!$n3 = {page % ('$n2', 'escape($n1)')}"),
             side("$n4, the escaped $n1, is shown", A=f"!$n4 = escape($n1)\n$n3 = {page % ('$n2', '$n4')}"),
         ),
-    )  # fmt: skip
+    )
 
 
 def decode_order(rng: random.Random) -> Sample:
     """Wrong: the value is escaped and then decoded; right: decoded and then escaped."""
     decode = rng.choice(
-        ("$n1 = unquote($n1)", "$n1 = html.unescape($n1)", "$n1 = unquote_plus($n1)",
-         "$n1 = re.sub(r'%([0-9a-fA-F]{2})', lambda m: chr(int(m[1], 16)), $n1)",
-         '$n1 = $n1.replace("[", "<").replace("]", ">")')
-    )  # fmt: skip
+        (
+            "$n1 = unquote($n1)",
+            "$n1 = html.unescape($n1)",
+            "$n1 = unquote_plus($n1)",
+            "$n1 = re.sub(r'%([0-9a-fA-F]{2})', lambda m: chr(int(m[1], 16)), $n1)",
+            '$n1 = $n1.replace("[", "<").replace("]", ">")',
+        )
+    )
     guard = rng.choice(("$n1 = html.escape($n1)", '$n1 = $n1.replace("&", "&amp;").replace("<", "&lt;")'))
     return draw(
         rng,
@@ -72,7 +82,7 @@ def $fn0($req, $n2=«5|10|20»):
 """,
         (side("$n1 is decoded after it was escaped, so encoded tags come back", A=f"{guard}\n!{decode}"),),
         (side("$n1 is decoded first, and escaped as the last step", A=f"!{decode}\n{guard}"),),
-    )  # fmt: skip
+    )
 
 
 def attribute_quotes(rng: random.Random) -> Sample:
@@ -98,18 +108,26 @@ def $fn0($req):
     return "<«form|div|section»>" + $n3
 """,
         (
-            side("a quote in $n1 closes the attribute and adds another one",
-                 A=f"!$n3 = {page % (f'escape($n1, {keep})', 'escape($n2)')}"),
-            side("a quote in $n2 closes the attribute and adds another one",
-                 A=f"!$n3 = {page % (f'escape($n2, {keep})', 'escape($n1)')}"),
+            side(
+                "a quote in $n1 closes the attribute and adds another one",
+                A=f"!$n3 = {page % (f'escape($n1, {keep})', 'escape($n2)')}",
+            ),
+            side(
+                "a quote in $n2 closes the attribute and adds another one",
+                A=f"!$n3 = {page % (f'escape($n2, {keep})', 'escape($n1)')}",
+            ),
         ),
         (
-            side("quotes of $n1 are escaped in the attribute, $n2 stands between tags",
-                 A=f"!$n3 = {page % ('escape($n1)', f'escape($n2, {keep})')}"),
-            side("quotes of $n2 are escaped in the attribute, $n1 stands between tags",
-                 A=f"!$n3 = {page % ('escape($n2)', f'escape($n1, {keep})')}"),
+            side(
+                "quotes of $n1 are escaped in the attribute, $n2 stands between tags",
+                A=f"!$n3 = {page % ('escape($n1)', f'escape($n2, {keep})')}",
+            ),
+            side(
+                "quotes of $n2 are escaped in the attribute, $n1 stands between tags",
+                A=f"!$n3 = {page % ('escape($n2)', f'escape($n1, {keep})')}",
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def link_scheme(rng: random.Random) -> Sample:
@@ -133,22 +151,30 @@ def $fn0($req):
     return f'<a href="{escape($n1)}">{escape($n2)}</a>'
 """,
         (
-            side("the scheme of $n2 is tested, but $n1 is the link",
-                 A=f'!if urlparse($n2).scheme not in ("https", "http"):\n    {stop}'),
-            side("$n1 may begin with another scheme and hold http further on",
-                 A=f'!if "http" not in $n1:\n    {stop}'),
-            side("$n2 is tested, but $n1 is the link",
-                 A=f'!if not $n2.startswith(("https://", "http://")):\n    {stop}'),
-            side("a wrong scheme of $n1 is only printed",
-                 A='!if urlparse($n1).scheme not in ("https", "http"):\n    print("$w0")'),
+            side(
+                "the scheme of $n2 is tested, but $n1 is the link",
+                A=f'!if urlparse($n2).scheme not in ("https", "http"):\n    {stop}',
+            ),
+            side("$n1 may begin with another scheme and hold http further on", A=f'!if "http" not in $n1:\n    {stop}'),
+            side(
+                "$n2 is tested, but $n1 is the link", A=f'!if not $n2.startswith(("https://", "http://")):\n    {stop}'
+            ),
+            side(
+                "a wrong scheme of $n1 is only printed",
+                A='!if urlparse($n1).scheme not in ("https", "http"):\n    print("$w0")',
+            ),
         ),
         (
-            side("only the schemes http and https pass for $n1",
-                 A=f'!if urlparse($n1).scheme not in ("https", "http"):\n    {stop}'),
-            side("$n1 has to begin with http:// or https://",
-                 A=f'!if not $n1.startswith(("https://", "http://")):\n    {stop}'),
+            side(
+                "only the schemes http and https pass for $n1",
+                A=f'!if urlparse($n1).scheme not in ("https", "http"):\n    {stop}',
+            ),
+            side(
+                "$n1 has to begin with http:// or https://",
+                A=f'!if not $n1.startswith(("https://", "http://")):\n    {stop}',
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def page_template(rng: random.Random) -> Sample:
@@ -183,18 +209,20 @@ def $fn1($req):
     return $fn0($req["$k2"])
 """,
         (
-            side("$n1 is formatted into $R as it came, only $n2 is escaped",
-                 A=f"!$n3 = {fill % ('html.escape($n2)', '$n1')}"),
-            side("$n1 is formatted into $R as it came, only $n2 is escaped",
-                 A=f"!$n3 = {fill % ('$n1', 'html.escape($n2)')}"),
+            side(
+                "$n1 is formatted into $R as it came, only $n2 is escaped",
+                A=f"!$n3 = {fill % ('html.escape($n2)', '$n1')}",
+            ),
+            side(
+                "$n1 is formatted into $R as it came, only $n2 is escaped",
+                A=f"!$n3 = {fill % ('$n1', 'html.escape($n2)')}",
+            ),
         ),
         (
-            side("$n1 is escaped before it is formatted into $R",
-                 A=f"!$n3 = {fill % ('$n2', 'html.escape($n1)')}"),
-            side("$n1 is escaped before it is formatted into $R",
-                 A=f"!$n3 = {fill % ('html.escape($n1)', '$n2')}"),
+            side("$n1 is escaped before it is formatted into $R", A=f"!$n3 = {fill % ('$n2', 'html.escape($n1)')}"),
+            side("$n1 is escaped before it is formatted into $R", A=f"!$n3 = {fill % ('html.escape($n1)', '$n2')}"),
         ),
-    )  # fmt: skip
+    )
 
 
 def list_of_rows(rng: random.Random) -> Sample:
@@ -228,17 +256,22 @@ def $fn1($req):
     return $fn0($req.getlist("$k0"), "$w0")
 """,
         (
-            side("the raw strings of $n1 are shown, the escaped ones are only counted",
-                 A=f'!$n3 = {rows % "$n1"}\n$n4 = f"<p>{{len($n2)}} {{$n6}}</p>"'),
-            side("the raw strings of $n1 are shown, the escaped ones are only counted",
-                 A=f'$n4 = f"<b>{{len($n2)}}</b>"\n!$n3 = {rows % "$n1"}'),
+            side(
+                "the raw strings of $n1 are shown, the escaped ones are only counted",
+                A=f'!$n3 = {rows % "$n1"}\n$n4 = f"<p>{{len($n2)}} {{$n6}}</p>"',
+            ),
+            side(
+                "the raw strings of $n1 are shown, the escaped ones are only counted",
+                A=f'$n4 = f"<b>{{len($n2)}}</b>"\n!$n3 = {rows % "$n1"}',
+            ),
         ),
         (
-            side("the escaped strings of $n2 are shown",
-                 A=f'!$n3 = {rows % "$n2"}\n$n4 = f"<p>{{len($n1)}} {{$n6}}</p>"'),
+            side(
+                "the escaped strings of $n2 are shown", A=f'!$n3 = {rows % "$n2"}\n$n4 = f"<p>{{len($n1)}} {{$n6}}</p>"'
+            ),
             side("the escaped strings of $n2 are shown", A=f'$n4 = f"<b>{{len($n1)}}</b>"\n!$n3 = {rows % "$n2"}'),
         ),
-    )  # fmt: skip
+    )
 
 
 def own_escape(rng: random.Random) -> Sample:
@@ -270,20 +303,31 @@ def $fn1($req):
     ~
     return "<«div|main|body»>" + $n2
 """,
-        (*tuple(side(f"$fn0 leaves {why} in $n1, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}") for steps in wrongs), side("the result of the replacements in $fn0 is thrown away", A=f"!$n4{amp}{''.join(rights[0])}")),
+        (
+            *(
+                side(f"$fn0 leaves {why} in $n1, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}")
+                for steps in wrongs
+            ),
+            side("the result of the replacements in $fn0 is thrown away", A=f"!$n4{amp}{''.join(rights[0])}"),
+        ),
         tuple(
             side(f"$fn0 replaces {why}, which decides at this place", A=f"!$n4 = $n4{amp}{''.join(steps)}")
             for steps in rights
         ),
-    )  # fmt: skip
+    )
 
 
 def strip_tags(rng: random.Random) -> Sample:
     """Wrong: tags are only cut out of the request's value; right: it is escaped, the constant is stripped."""
     cut = rng.choice(
-        ('re.sub("<script>", "", %s)', 're.sub(r"</?script[^>]*>", "", %s)', 're.sub(r"<\\w+>", "", %s)',
-         '%s.replace("<script", "")', 're.sub("javascript|script", "", %s)')
-    )  # fmt: skip
+        (
+            're.sub("<script>", "", %s)',
+            're.sub(r"</?script[^>]*>", "", %s)',
+            're.sub(r"<\\w+>", "", %s)',
+            '%s.replace("<script", "")',
+            're.sub("javascript|script", "", %s)',
+        )
+    )
     return draw(
         rng,
         "python",
@@ -303,18 +347,18 @@ def $fn0($req):
     return $n3
 """,
         (
-            side("other tags, or nested ones, survive in $n1",
-                 A=f"!$n1 = {cut % '$n1'}\n$n2 = html.escape($n2)"),
-            side("other tags, or nested ones, survive in $n1",
-                 A=f"$n2 = html.escape($n2)\n!$n1 = {cut % '$n1'}"),
+            side("other tags, or nested ones, survive in $n1", A=f"!$n1 = {cut % '$n1'}\n$n2 = html.escape($n2)"),
+            side("other tags, or nested ones, survive in $n1", A=f"$n2 = html.escape($n2)\n!$n1 = {cut % '$n1'}"),
         ),
         (
-            side("$n1 is escaped, the constant $n2 is only stripped",
-                 A=f"!$n1 = html.escape($n1)\n$n2 = {cut % '$n2'}"),
-            side("$n1 is escaped, the constant $n2 is only stripped",
-                 A=f"$n2 = {cut % '$n2'}\n!$n1 = html.escape($n1)"),
+            side(
+                "$n1 is escaped, the constant $n2 is only stripped", A=f"!$n1 = html.escape($n1)\n$n2 = {cut % '$n2'}"
+            ),
+            side(
+                "$n1 is escaped, the constant $n2 is only stripped", A=f"$n2 = {cut % '$n2'}\n!$n1 = html.escape($n1)"
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def late_escape(rng: random.Random) -> Sample:
@@ -371,18 +415,30 @@ def $fn0($req):
     return $n3
 """,
         (
-            side("a closing script tag in $n1 ends the element",
-                 A=f"!$n2 = $n2{guard}", B=f"$n3 = {page % ('$n2', '$n1')}"),
-            side("a closing script tag in $n1 ends the element",
-                 A=f"$n4 = $n1{guard}", B=f"!$n3 = {page % ('$n1', '$n2')}"),
+            side(
+                "a closing script tag in $n1 ends the element",
+                A=f"!$n2 = $n2{guard}",
+                B=f"$n3 = {page % ('$n2', '$n1')}",
+            ),
+            side(
+                "a closing script tag in $n1 ends the element",
+                A=f"$n4 = $n1{guard}",
+                B=f"!$n3 = {page % ('$n1', '$n2')}",
+            ),
         ),
         (
-            side("the < of $n1 is written as an escape within the script",
-                 A=f"!$n1 = $n1{guard}", B=f"$n3 = {page % ('$n2', '$n1')}"),
-            side("$n4, without a plain <, stands in the script",
-                 A=f"!$n4 = $n1{guard}", B=f"$n3 = {page % ('$n4', '$n2')}"),
+            side(
+                "the < of $n1 is written as an escape within the script",
+                A=f"!$n1 = $n1{guard}",
+                B=f"$n3 = {page % ('$n2', '$n1')}",
+            ),
+            side(
+                "$n4, without a plain <, stands in the script",
+                A=f"!$n4 = $n1{guard}",
+                B=f"$n3 = {page % ('$n4', '$n2')}",
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def translate_table(rng: random.Random) -> Sample:
@@ -408,20 +464,35 @@ def $fn1($req):
     return $fn0($req["$k0"])
 """,
         (
-            side("the table $U0 does not hold <, so tags of $n1 survive",
-                 T='!$U0 = str.maketrans({">": "&gt;", "&": "&amp;"})', A="$n4 = $n3 + $n1.translate($U0)"),
-            side("the heading $n3 is translated, $n1 is not",
-                 T=f"$U0 = str.maketrans({good})", A="!$n4 = $n3.translate($U0) + $n1"),
-            side("$n5 is translated, but $n1 is shown",
-                 T=f"$U0 = str.maketrans({good})", A="$n5 = $n1.translate($U0)\n!$n4 = $n3 + $n1"),
+            side(
+                "the table $U0 does not hold <, so tags of $n1 survive",
+                T='!$U0 = str.maketrans({">": "&gt;", "&": "&amp;"})',
+                A="$n4 = $n3 + $n1.translate($U0)",
+            ),
+            side(
+                "the heading $n3 is translated, $n1 is not",
+                T=f"$U0 = str.maketrans({good})",
+                A="!$n4 = $n3.translate($U0) + $n1",
+            ),
+            side(
+                "$n5 is translated, but $n1 is shown",
+                T=f"$U0 = str.maketrans({good})",
+                A="$n5 = $n1.translate($U0)\n!$n4 = $n3 + $n1",
+            ),
         ),
         (
-            side("the table $U0 replaces the < of $n1",
-                 T=f"$U0 = str.maketrans({good})", A="!$n4 = $n3 + $n1.translate($U0)"),
-            side("$n5, the translated $n1, is shown",
-                 T=f"$U0 = str.maketrans({good})", A="!$n5 = $n1.translate($U0)\n$n4 = $n3 + $n5"),
+            side(
+                "the table $U0 replaces the < of $n1",
+                T=f"$U0 = str.maketrans({good})",
+                A="!$n4 = $n3 + $n1.translate($U0)",
+            ),
+            side(
+                "$n5, the translated $n1, is shown",
+                T=f"$U0 = str.maketrans({good})",
+                A="!$n5 = $n1.translate($U0)\n$n4 = $n3 + $n5",
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 FAMILIES: tuple[Family, ...] = (
