@@ -8,12 +8,14 @@ import os
 import random
 import shutil
 import subprocess
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.corpus import NGRAM, python_texts, sven_texts, write_corpus
+from training.corpus import NGRAM, is_apart, python_texts, sven_texts, write_corpus
 from training.exercises import STYLES, compositions, draw_exercise, is_held_out, make_exercise
 from training.families import FAMILIES
 from training.families.contract import CWE_NAMES
@@ -35,7 +37,7 @@ SHARED = Path(os.environ.get("STEERLAB_SHARED", ROOT.parent / "shared")) / "data
 MODEL = ROOT / "src/steerlab/embedded/model"
 # Stated bound: at most this share of a held-out set's distinct 13-grams of lexical tokens occurs in a sample of the
 # generated training text.
-OVERLAP_TOKENS = 13
+OVERLAP_TOKENS = NGRAM
 OVERLAP_BOUND = 0.01
 # Programs of weaknesses share idioms (a loop, a malloc and its check) with the generated families.
 OVERLAP_SAMPLE = 400
@@ -161,20 +163,34 @@ def test_overlap_is_one_for_a_copy_and_zero_for_strangers() -> None:
     assert overlap(["a completely different sentence about nothing at all in here"], [text], 8) == 0.0
 
 
-def _held_out_sets() -> dict[str, list[str]]:
+@cache
+def _held_out_ngrams() -> dict[str, set[tuple[str, ...]]]:
     pairs = ROOT / "src/steerlab/embedded/pairs"
     own = [path.read_text(encoding="utf-8") for path in sorted(pairs.rglob("*")) if path.suffix in (".c", ".py")]
-    return held_out_texts(SHARED) | ({"starter-pairs": own} if own else {})
+    sets = held_out_texts(SHARED) | ({"starter-pairs": own} if own else {})
+    return {name: all_ngrams(texts, OVERLAP_TOKENS) for name, texts in sets.items()}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent: nothing to compare with")
 def test_generated_training_text_shares_few_13_grams_with_the_held_out_sets() -> None:
     random_source = random.Random(12)
     generated = [text.text for text in shard_texts(FAMILIES, ["x = 1\n" * 60], random_source, OVERLAP_SAMPLE, 3000)]
-    for name, texts in _held_out_sets().items():
-        assert overlap(texts[:3], texts, OVERLAP_TOKENS) > 0, f"{name}: the set was not read"
-        share = overlap(generated, texts, OVERLAP_TOKENS)
-        assert share <= OVERLAP_BOUND, f"{name}: {share:.4f}"
+    found = all_ngrams(generated, OVERLAP_TOKENS)
+    for name, wanted in _held_out_ngrams().items():
+        assert len(wanted) > 1000, f"{name}: the set was not read"
+        assert len(found & wanted) / len(wanted) <= OVERLAP_BOUND, name
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent: nothing to compare with")
+def test_real_training_text_shares_few_13_grams_with_the_held_out_sets() -> None:
+    sets = _held_out_ngrams()
+    read = list(islice(python_texts(), 0, None, 40)) + list(sven_texts(SHARED / "sven/data_train_val/train"))
+    avoided = set().union(*(wanted for name, wanted in sets.items() if name != "starter-pairs"))
+    apart = [text for source, text in read if is_apart(source, text, avoided)]
+    assert len(apart) > len(read) / 2
+    found = all_ngrams(apart, OVERLAP_TOKENS)
+    for name, wanted in sets.items():
+        assert len(found & wanted) / len(wanted) <= OVERLAP_BOUND, name
 
 
 def test_a_text_that_shares_n_grams_with_a_held_out_set_stays_out_of_the_corpus(tmp_path: Path) -> None:
@@ -184,7 +200,7 @@ def test_a_text_that_shares_n_grams_with_a_held_out_set_stays_out_of_the_corpus(
     other = "long area(long width, long height) { long product = width * height; return product / 2 + 7 - 3; }"
     row = {"func_src_before": shared, "func_src_after": other}
     (train_folder / "cwe-190.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    texts = write_corpus(tmp_path / "corpus", train_folder, all_ngrams([shared], NGRAM))
+    texts = write_corpus(tmp_path / "corpus", sven_texts(train_folder), all_ngrams([shared], NGRAM))
     assert shared not in texts
     assert other in texts
 

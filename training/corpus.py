@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import platform
 import random
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,13 @@ def _python_files(root: Path, skipped: tuple[str, ...]) -> Iterator[Path]:
             yield path
 
 
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
 def _version(package: str) -> str:
-    names = importlib.metadata.packages_distributions().get(package)
+    names = _distributions().get(package)
     return importlib.metadata.version(names[0]) if names else ""
 
 
@@ -117,16 +123,20 @@ def sven_texts(train_folder: Path) -> Iterator[tuple[Source, str]]:
                 )
 
 
-def write_corpus(folder: Path, sven_train: Path | None, avoided: set[tuple[str, ...]]) -> list[str]:
+def is_apart(source: Source, text: str, avoided: set[tuple[str, ...]]) -> bool:
+    """Whether the text shares at most SHARED_LIMIT n-grams with `avoided`."""
+    return not avoided or len(ngrams(text, NGRAM) & avoided) <= SHARED_LIMIT[source.origin == "sven-train"]
+
+
+def write_corpus(folder: Path, found: Iterable[tuple[Source, str]], avoided: set[tuple[str, ...]]) -> list[str]:
     """Write the texts (one JSON string a line) and `sources.jsonl`; return the texts.
 
-    A text is left out when it shares more than SHARED_LIMIT n-grams with `avoided` (13-grams of the held-out sets):
-    SVEN's two splits hold copies of the same functions, for example.
+    A text is left out unless it is apart from `avoided`, the 13-grams of the held-out sets: SVEN's two splits hold
+    copies of the same functions, for example.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts: list[str] = []
     seen: set[str] = set()
-    found = list(python_texts()) + (list(sven_texts(sven_train)) if sven_train else [])
     with (
         (folder / "sources.jsonl").open("w", encoding="utf-8") as sources,
         (folder / "texts.jsonl").open("w", encoding="utf-8") as out,
@@ -135,7 +145,7 @@ def write_corpus(folder: Path, sven_train: Path | None, avoided: set[tuple[str, 
             if source.sha256 in seen:
                 continue
             seen.add(source.sha256)
-            if avoided and len(ngrams(text, NGRAM) & avoided) > SHARED_LIMIT[source.origin == "sven-train"]:
+            if not is_apart(source, text, avoided):
                 continue
             sources.write(json.dumps(source.__dict__) + "\n")
             out.write(json.dumps(text) + "\n")

@@ -120,12 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = [stage for stage in STAGES if stage in options.stages] or list(STAGES)
     work: Path = options.work
     if "corpus" in wanted:
-        from training.corpus import NGRAM, write_corpus
+        from training.corpus import NGRAM, python_texts, sven_texts, write_corpus
         from training.overlap import all_ngrams, held_out_texts
 
         sets = held_out_texts(options.held_out).values() if options.held_out else []
         avoided = all_ngrams((text for texts in sets for text in texts), NGRAM)
-        print(f"corpus: {len(write_corpus(work / 'corpus', options.sven, avoided))} texts")
+        found = [*python_texts(), *(sven_texts(options.sven) if options.sven else [])]
+        print(f"corpus: {len(write_corpus(work / 'corpus', found, avoided))} texts of {len(found)}")
     if "tokenizer" in wanted:
         make_tokenizer(work)
     if "items" in wanted:

@@ -8,7 +8,7 @@ readers; so capture sees the steered stream however the two are nested.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -213,3 +213,61 @@ def output_bytes(module: nn.Module) -> Iterator[list[int]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+Inputs = Callable[[object], object]
+
+
+@contextmanager
+def attached_untracked(
+    *, edits: Mapping[nn.Module, Edit], inputs: Mapping[nn.Module, Inputs] | None = None
+) -> Iterator[None]:
+    """Attach edits (by layer module) to forwards whose positions the caller knows: no padding mask is needed.
+
+    `inputs` maps a layer to a function of each of its arguments, which gives the one that the layer sees instead.
+    For the wave, whose queries are cells; everything is removed at the end, also on error.
+    """
+
+    def edit_of(change: Edit) -> Callable[[nn.Module, object, object], object]:
+        def hook(_: nn.Module, __: object, output: object) -> object:
+            residual = output[0] if isinstance(output, tuple) else output
+            residual = change(residual)  # type: ignore[arg-type]
+            return (residual, *output[1:]) if isinstance(output, tuple) else residual
+
+        return hook
+
+    def inputs_of(change: Inputs) -> Callable[..., tuple[tuple[object, ...], dict[str, object]]]:
+        def hook(_: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[tuple[object, ...], dict]:  # type: ignore[type-arg]
+            return tuple(map(change, args)), {name: change(value) for name, value in kwargs.items()}
+
+        return hook
+
+    handles: list[RemovableHandle] = []
+    try:
+        for layer, change in (inputs or {}).items():
+            handles.append(layer.register_forward_pre_hook(inputs_of(change), with_kwargs=True, prepend=True))
+        for layer, edit in edits.items():
+            handles.append(layer.register_forward_hook(edit_of(edit), prepend=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def replayed(layers: Sequence[nn.Module], residual: Tensor) -> Iterator[None]:
+    """Let `layers` give `residual` instead of computing anything; hooks on them still fire.
+
+    Not for layers that give tuples (transformers 5 has none among decoder layers): a check must show that it works.
+    """
+    before = [vars(layer).get("forward") for layer in layers]
+    try:
+        for layer in layers:
+            vars(layer)["forward"] = lambda *args, **kwargs: residual
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            if forward is None:
+                vars(layer).pop("forward", None)
+            else:
+                vars(layer)["forward"] = forward

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from steerlab.batches import Progress
 from steerlab.building import rendered_pair
 from steerlab.contrast import ContrastPair, Program
-from steerlab.controls import CONTROL_METHODS, INSTRUCTION
+from steerlab.controls import CONTROL_METHODS
 from steerlab.directions import vector_from_residuals
 from steerlab.errors import DataError
 from steerlab.generation import Decoding, generate
@@ -25,6 +26,7 @@ from steerlab.tasks.detection import answers_from_margins, best_bias
 from steerlab.tasks.templates import Template, render
 from steerlab.trials import Trial
 from steerlab.vectors import Recipe, SteeringVector
+from steerlab.wave import Cell, wave_log_likelihoods
 
 ANSWER_ROOM = 16  # tokens kept free for the answer strings
 
@@ -84,22 +86,26 @@ def _vector(
 
 
 def read_margins(
-    material: Material, trial: Trial, programs: Sequence[Program], setting: Setting, *, instruction: str = ""
+    material: Material,
+    trial: Trial,
+    programs: Sequence[Program],
+    *,
+    instruction: str = "",
+    progress: Progress | None = None,
 ) -> list[Row]:
-    """Log-likelihood readout: margin = log P(vulnerable) - log P(patched); above 0 the answer is vulnerable."""
+    """Unsteered readout: margin = log P(vulnerable) - log P(patched); above 0 the answer is vulnerable."""
     template, model = material.template(trial.template), material.model
     prompts = {program.id: instruction + render(template, program) for program in programs}
     long = _too_long(material, prompts) if instruction else set()
     asked = [program for program in programs if program.id not in long]
-    rows = None if setting.vectors is None else [setting.of(material, program) for program in asked]
     answers = [(template.vulnerable, template.patched)] * len(asked)
     texts = [prompts[program.id] for program in asked]
-    found = answer_log_likelihoods(model, texts, answers, rows=rows).tolist() if asked else []
+    found = answer_log_likelihoods(model, texts, answers, progress=progress).tolist() if asked else []
     return [
-        _row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
+        _row(trial, program, UNSTEERED, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
         for program, (yes, no) in zip(asked, found, strict=True)
     ] + [
-        _row(trial, program, setting, material, answer=None, unscored="longer than the context")
+        _row(trial, program, UNSTEERED, material, answer=None, unscored="longer than the context")
         for program in programs
         if program.id in long
     ]
@@ -115,15 +121,52 @@ def _too_long(material: Material, prompts: Mapping[str, str]) -> set[str]:
     return {name for name, ids in zip(prompts, lengths, strict=True) if len(ids) > room}
 
 
+def read_cells(
+    material: Material,
+    wanted: Sequence[tuple[Trial, Setting]],
+    programs: Sequence[Program],
+    *,
+    progress: Progress | None = None,
+) -> tuple[list[Row], set[str]]:
+    """Log-likelihood readout of many steered trials on the same programs by the wave; rows, and the ways used."""
+    template = material.template(wanted[0][0].template)
+    by_vector: dict[str, list[Program]] = {}
+    for program in programs:
+        known = all(program.cwe in (setting.vectors or {}) for _, setting in wanted)
+        by_vector.setdefault(program.cwe if known else "", []).append(program)
+    rows: list[Row] = []
+    ways: set[str] = set()
+    for members in by_vector.values():
+        found = wave_log_likelihoods(
+            material.model,
+            [render(template, program) for program in members],
+            [(template.vulnerable, template.patched)] * len(members),
+            cells=[Cell(interventions=setting.of(material, members[0])) for _, setting in wanted],
+            progress=progress,
+        )
+        ways.add(f"{found.way}: {found.reason}" if found.reason else found.way)
+        for (trial, setting), values in zip(wanted, found.log_likelihoods.tolist(), strict=True):
+            rows += [
+                _row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
+                for program, (yes, no) in zip(members, values, strict=True)
+            ]
+    return rows, ways
+
+
 def read_generated(
-    material: Material, trial: Trial, programs: Sequence[Program], setting: Setting, *, instruction: str = ""
+    material: Material,
+    trial: Trial,
+    programs: Sequence[Program],
+    setting: Setting,
+    *,
+    progress: Progress | None = None,
 ) -> list[Row]:
     """Generated readout: a greedy explanation, parsed to vulnerable, patched or no answer."""
     template = material.template(trial.template)
-    prompts = [instruction + render(template, program) for program in programs]
+    prompts = [render(template, program) for program in programs]
     rows = None if setting.vectors is None else [setting.of(material, program) for program in programs]
     decoding = Decoding(max_new_tokens=material.settings.max_new_tokens, stop=("\n\n",))
-    written = generate(material.model, prompts, decoding=decoding, rows=rows)
+    written = generate(material.model, prompts, decoding=decoding, rows=rows, progress=progress)
     return [
         _row(
             trial,
@@ -193,26 +236,24 @@ def grid_trial(material: Material, base: Trial, *, method: str, layer: int, coef
     )
 
 
-def arm_settings(
-    material: Material, fold: Fold, template: Template, choice: Choice
-) -> list[tuple[str, int, str, Setting, str]]:
-    """The arms that run the model at a fold's chosen cell: (arm, seed, method, setting, instruction)."""
+def steered_arms(
+    material: Material, fold: Fold, template: Template, choice: Choice, base: Trial
+) -> list[tuple[Trial, Setting]]:
+    """The arms that steer at a fold's chosen cell: the choice first, then the controls."""
     seed = material.settings.seed
 
-    def vectors(method: str, own_seed: int) -> Vectors:
-        return build_vectors(material, template, fold.train, method=method, layer=choice.layer, seed=own_seed)
+    def arm(name: str, method: str, own_seed: int, coefficient: float) -> tuple[Trial, Setting]:
+        vectors = build_vectors(material, template, fold.train, method=method, layer=choice.layer, seed=own_seed)
+        trial = grid_trial(material, base, method=method, layer=choice.layer, coefficient=coefficient)
+        return replace(trial, arm=name, seed=own_seed), Setting(vectors=vectors, coefficient=coefficient)
 
-    chosen = vectors(choice.method, seed)
     arms = [
-        ("steered", seed, choice.method, Setting(vectors=chosen, coefficient=choice.coefficient), ""),
-        ("flipped_sign", seed, choice.method, Setting(vectors=chosen, coefficient=-choice.coefficient), ""),
-        ("prompt_only", seed, "", UNSTEERED, INSTRUCTION),
+        arm("steered", choice.method, seed, choice.coefficient),
+        arm("flipped_sign", choice.method, seed, -choice.coefficient),
     ]
-    for arm, method in CONTROL_METHODS.items():
+    for name, method in CONTROL_METHODS.items():
         for draw in range(material.settings.draws):
-            own = seed + 101 * (fold.number + 1) + draw
-            setting = Setting(vectors=vectors(method, own), coefficient=choice.coefficient)
-            arms.append((arm, own, method, setting, ""))
+            arms.append(arm(name, method, seed + 101 * (fold.number + 1) + draw, choice.coefficient))
     return arms
 
 
