@@ -123,7 +123,8 @@ class SteeringVector:
         check_same_model(self.model, other.model)
         zero = np.zeros(self.model.d_model, dtype=np.float32)
         layers = sorted({*self.directions, *other.directions})
-        return self._map({at: self.directions.get(at, zero) + other.directions.get(at, zero) for at in layers})
+        summed = self._map({at: self.directions.get(at, zero) + other.directions.get(at, zero) for at in layers})
+        return replace(summed, residual_norms={**other.residual_norms, **self.residual_norms}, agreement={})
 
     def __sub__(self, other: SteeringVector) -> SteeringVector:
         return self + (-other)
