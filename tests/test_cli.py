@@ -112,6 +112,17 @@ def test_a_vector_is_built_shown_and_used(steerlab, tiny: Path, pairs: Path, tmp
     assert code == 0 and "unsteered" in out and "coefficient -400" in out
 
 
+def test_pairs_beyond_the_context_are_named_and_left_out_only_on_request(steerlab, tiny: Path, tmp_path: Path) -> None:
+    file = write_pairs(tmp_path / "pairs.jsonl")
+    long = {"id": "longest", "vulnerable": "x" * 900, "patched": "y", "cwe": "CWE-787"}
+    file.write_text(file.read_text() + json.dumps(long) + "\n")
+    build = ("vector", "build", "--model", tiny, "--pairs", f"jsonl:{file}", "--layers", "1", "--out", tmp_path / "v")
+    code, _, err = steerlab(*build)
+    assert code == 1 and "1 of 13 pairs exceed the 512 tokens" in err and "longest" in err and "--skip-long" in err
+    code, out, _ = steerlab(*build, "--skip-long", "--json")
+    assert code == 0 and json.loads(out)["recipe"]["n_pairs"] == 12
+
+
 def test_a_run_prints_tables_a_verdict_and_the_report(steerlab, tiny: Path, pairs: Path, tmp_path: Path) -> None:
     out_dir = tmp_path / "run"
     common = ("run", "vulnerability-detection", "--model", tiny, "--pairs", f"jsonl:{pairs}", "--out", out_dir, *QUICK)

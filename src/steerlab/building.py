@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from steerlab.contrast import CWE_NAMES, ContrastPair, Program, ProgramSet
 from steerlab.directions import build_vector
-from steerlab.errors import DataError, OptionError, nearest
+from steerlab.errors import DataError, OptionError, PromptError, nearest
 from steerlab.models import Model
 from steerlab.tasks.templates import Template, load_templates, render
 from steerlab.vectors import Recipe, SteeringVector
+
+LOGGER = logging.getLogger("steerlab")
 
 
 def rendered_pair(template: Template, pair: ContrastPair) -> tuple[str, str]:
@@ -41,15 +45,18 @@ def build_from_source(
     templates: str = "",
     cwes: Sequence[str] = (),
     seed: int = 0,
+    too_long: Literal["error", "skip"] = "error",
     step: Callable[[str, int, int], None] | None = None,
 ) -> SteeringVector:
     """Build a vector from the pairs of `source` (of `cwes`, unless empty), with a question template around them.
 
     `template` is a template's name, "none" for the bare programs, or "auto": the first template where every pair names
-    a known CWE, else none. Raises: DataError, OptionError, PromptError, LayerError, ZeroDirectionError.
+    a known CWE, else none. Pairs beyond the model's context raise, or are left out with a warning.
+    Raises: DataError, OptionError, PromptError, LayerError, ZeroDirectionError.
     """
     pairs = _of_cwes(source, cwes)
     name, asked = _with_question(pairs, template, templates)
+    asked = _fitting(model, asked, too_long)
     recipe = Recipe(
         method=method,
         layers=tuple(layers),
@@ -67,6 +74,23 @@ def build_from_source(
             step("reading residuals", done, 2 * len(asked))
 
     return build_vector(model, asked, recipe, progress=advance)
+
+
+def _fitting(model: Model, pairs: Sequence[ContrastPair], too_long: str) -> list[ContrastPair]:
+    """The pairs of which both sides fit the context; the others are counted and named, in a warning or an error."""
+    if model.context is None or not pairs:
+        return list(pairs)
+    texts = [pair.prompt + side for pair in pairs for side in (pair.positive, pair.negative)]
+    lengths = [len(ids) for ids in model.tokenizer(texts)["input_ids"]]
+    fits = [max(lengths[2 * i : 2 * i + 2]) <= model.context for i in range(len(pairs))]
+    long = [pair.id for pair, fit in zip(pairs, fits, strict=True) if not fit]
+    if long:
+        named = ", ".join(long[:5]) + (", ..." if len(long) > 5 else "")
+        said = f"{len(long)} of {len(pairs)} pairs exceed the {model.context} tokens that fit {model.name} ({named})"
+        if too_long == "error":
+            raise PromptError(f"{said}: leave them out with --skip-long, or take a model with a longer context.")
+        LOGGER.warning("%s and are left out", said)
+    return [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
 
 
 def _of_cwes(source: ProgramSet, cwes: Sequence[str]) -> list[ContrastPair]:

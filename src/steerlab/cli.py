@@ -267,6 +267,7 @@ def vector_build(
     templates: Annotated[str, typer.Option(help="A file of question templates.")] = "",
     cwes: Annotated[str, typer.Option(help="Only pairs of these, for example CWE-22,CWE-787.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of methods that draw.")] = 0,
+    skip_long: Annotated[bool, typer.Option("--skip-long", help="Leave out pairs beyond the context.")] = False,
     as_json: AsJson = False,
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -294,6 +295,7 @@ def vector_build(
             templates=templates,
             cwes=console.words(cwes),
             seed=seed,
+            too_long="skip" if skip_long else "error",
             step=step,
         )
     save_vector(steering, out)

@@ -25,9 +25,10 @@ def encode(model: Model, texts: Sequence[str], *, new_tokens: int = 0) -> list[l
     if model.context is not None:
         long = [i for i, row in enumerate(ids) if len(row) + new_tokens > model.context]
         if long:
+            more = f", and {new_tokens} are to be generated" if new_tokens else ""
             raise PromptError(
                 f"{len(long)} of {len(ids)} prompts exceed the context of {model.context} tokens of {model.name}: "
-                f"number {long[0]} has {len(ids[long[0]])} tokens and {new_tokens} are to be generated."
+                f"number {long[0]} has {len(ids[long[0]])} tokens{more}."
             )
     return ids
 

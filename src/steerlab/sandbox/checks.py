@@ -52,7 +52,11 @@ def python_check(
     limits = limits or Limits()
     question = pack([token, program, tests, list(entry_points)], lambda _: b"")
     read, write = os.pipe()
-    with open(read, "rb", buffering=0) as verdict, open(write, "wb", buffering=0) as answer, memory_file(question) as file:
+    with (
+        open(read, "rb", buffering=0) as verdict,
+        open(write, "wb", buffering=0) as answer,
+        memory_file(question) as file,
+    ):
         fds = (file.fileno(), answer.fileno())
         command = [world.PYTHON, "-I", "-S", "-B", HARNESS, *map(str, fds), world.SITE_PACKAGES]
         job = Job(files={HARNESS: _harness()}, command=command, limits=limits)

@@ -166,7 +166,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in ("getitem", "setitem", "delitem", "contains", "lt", "le", "gt", "ge")},
     **{name: getattr(operator, name) for name in ("eq", "add", "sub", "mul", "truediv", "floordiv", "mod", "neg")},
     **{name: getattr(operator, name) for name in ("matmul", "and_", "or_", "xor", "pow", "invert")},
-    **{name: getattr(builtins, name) for name in ("len", "iter", "next", "str", "repr", "bool", "format", "isinstance")},
+    **{
+        name: getattr(builtins, name) for name in ("len", "iter", "next", "str", "repr", "bool", "format", "isinstance")
+    },
     "get": getattr,
     "set": setattr,
     "call": lambda function, *args, **kwargs: function(*args, **kwargs),

@@ -28,9 +28,7 @@ _STAGING = ("/media", "/srv", "/mnt", "/opt")
 
 # The first process inside: says that the sandbox stands, runs the command under its limits, reaps orphans, and ends
 # with the command; the kernel then kills whatever is left in the process namespace.
-STARTER = (
-    'echo started >"/proc/self/fd/$1"; shift; cd "$1" && shift && exec 9>&2 2>/dev/null; prlimit "$@" 2>&9 9>&-; exit $?'
-)
+STARTER = 'echo started >"/proc/self/fd/$1"; shift; cd "$1" && shift && exec 9>&2 2>/dev/null; prlimit "$@" 2>&9 9>&-; exit $?'
 
 # Without bubblewrap: the same world by hand. $1 is the tmpfs size; then the read-only directories up to "--", then
 # pairs of descriptor and file name up to "--", then the command.
@@ -200,7 +198,18 @@ def _as_nobody(staged: Mapping[str, str]) -> list[str]:
     place = str(Path(next(iter(staged.values()))).parent)
     script = f"mount -t tmpfs -o mode=755,size=64k tmpfs {place}"
     script += "".join(f"; mkdir {to}; mount --bind '{path}' {to}" for path, to in staged.items())
-    return ["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-ec", f'{script}; exec "$@"', "sh", *drop]
+    return [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "/bin/sh",
+        "-ec",
+        f'{script}; exec "$@"',
+        "sh",
+        *drop,
+    ]
 
 
 @cache

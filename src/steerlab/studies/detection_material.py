@@ -20,7 +20,7 @@ from steerlab.selection import Fold, nested_folds
 from steerlab.tasks.templates import Template, read_templates, render
 
 LONGEST_ANSWER = 32
-DEFAULT_COEFFICIENTS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
+DEFAULT_COEFFICIENTS = (-8.0, -4.0, -2.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, kw_only=True)
