@@ -144,7 +144,7 @@ def read_cells(
             cells=[Cell(interventions=setting.of(material, members[0])) for _, setting in wanted],
             progress=progress,
         )
-        ways.add(f"{found.way}: {found.reason}" if found.reason else found.way)
+        ways.add(f"{found.way} ({found.reason})" if found.reason else found.way)
         for (trial, setting), values in zip(wanted, found.log_likelihoods.tolist(), strict=True):
             rows += [
                 _row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
