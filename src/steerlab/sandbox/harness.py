@@ -22,8 +22,8 @@ class CannotCross(Exception):
     """The tests hand over something that is no plain value, no function and nothing of the program's."""
 
 
-class ProtocolError(Exception):
-    """The program's process is gone or sends what it should not."""
+class ProtocolError(BaseException):
+    """The program's process is gone or sends what it should not; no Exception, for tests often expect one."""
 
 
 def pack(value: Any, refer: Callable[[Any], bytes]) -> bytes:
@@ -233,12 +233,16 @@ def _number(kept: list[Any], value: Any) -> int:
 
 def _answer(name: str, args: list[Any], kwargs: dict[str, Any], module: Any, refer: Callable[[Any], bytes]) -> bytes:
     try:
-        value = getattr(module, args[0], None) if name == "name" else OPERATIONS[name](*args, **kwargs)
+        value = _named(module, args[0]) if name == "name" else OPERATIONS[name](*args, **kwargs)
         changed = [*args[1:], *kwargs.values()] if name == "call" else []
         mutable = [item if isinstance(item, list | dict | set | bytearray) else None for item in changed]
         return pack(["value", value, mutable], refer)
     except BaseException as error:  # noqa: BLE001 - whatever the program does is the answer
         return pack(_raised(error, refer), refer)
+
+
+def _named(module: Any, name: str) -> list[Any]:
+    return [module.__dict__[name]] if name in module.__dict__ else []
 
 
 def _raised(error: BaseException, refer: Callable[[Any], bytes]) -> list[Any]:
@@ -262,14 +266,20 @@ class Judge:
         self.read, self.write = read, write
         self.functions: list[Callable[..., Any]] = []
         self.classes: dict[int, type[BaseException]] = {}
+        self.broken: ProtocolError | None = None
 
     def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Let the program do `name`; answers its calls of the tests' functions meanwhile."""
+        message = pack([name, list(args), kwargs], self.refer)
         try:
-            send(self.write, pack([name, list(args), kwargs], self.refer))
+            send(self.write, message)
+            return self.reply([*args[1:], *kwargs.values()] if name == "call" else [])
         except BrokenPipeError:
-            raise ProtocolError("the program ended before its tests had ended") from None
-        return self.reply([*args[1:], *kwargs.values()] if name == "call" else [])
+            self.broken = ProtocolError("the program ended before its tests had ended")
+            raise self.broken from None
+        except ProtocolError as error:
+            self.broken = error
+            raise
 
     def reply(self, passed: list[Any]) -> Any:
         """What the program answers; lists, dicts and sets that it changed are changed here, too."""
@@ -301,7 +311,7 @@ class Judge:
     def refer(self, value: Any) -> bytes:
         if type(value) is Reference:
             return _frame("R", b"%d" % handle_of(value))
-        if callable(value) and not isinstance(value, type):
+        if type(value).__name__ in ("function", "builtin_function_or_method", "method", "partial"):
             self.functions.append(value)
             return _frame("C", b"%d" % (len(self.functions) - 1))
         raise CannotCross(f"a {type(value).__name__} of the tests cannot cross to the program")
@@ -461,10 +471,10 @@ class Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name not in self.entry_points and (name in vars(builtins) or name.startswith("__")):
             raise KeyError(name)
-        value = self.judge.ask("name", name)
-        if value is None:
+        found = self.judge.ask("name", name)
+        if not isinstance(found, list) or len(found) != 1:
             raise KeyError(name)
-        return value
+        return found[0]
 
 
 def hide() -> bool:
@@ -495,6 +505,8 @@ def judge(judge_: Judge, program: str, tests: str, entry_points: tuple[str, ...]
         judge_.reply([])
         loading = False
         exec(compiled, Names(judge_, entry_points))  # noqa: S102
+        if judge_.broken is not None:  # tests may have caught it: `except BaseException` is rare but written
+            raise judge_.broken
     except CannotCross as error:
         return "unscored", f"{error}: append a few lines to the program that take plain values"
     except BaseException as error:  # noqa: BLE001 - every other end of the tests is a failure
@@ -522,7 +534,10 @@ def main() -> None:
         os.dup2(to_program, 3)
         os.dup2(from_program, 4)
         os.closerange(5, 1024)
-        serve(3, 4)
+        try:
+            serve(3, 4)
+        except (ProtocolError, BrokenPipeError):
+            sys.stdout.flush()
         os._exit(0)
     os.close(from_program)
     os.close(to_program)

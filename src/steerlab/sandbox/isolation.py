@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -24,6 +25,7 @@ SITE_PACKAGES = sysconfig.get_path("purelib")
 PATH = f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin"
 APT = "apt-get install -y bubblewrap"
 _CONFIGURATION = ("/etc/ld.so.cache", "/etc/alternatives")
+# Empty directories that root's private mount namespace may cover; the machine's own are not touched.
 _STAGING = ("/media", "/srv", "/mnt", "/opt")
 
 # The first process inside: says that the sandbox stands, runs the command under its limits, reaps orphans, and ends
@@ -184,8 +186,8 @@ def _unshare(job: Job, staged: Mapping[str, str], *, files: Mapping[str, int], k
 def _staged(paths: Sequence[str]) -> dict[str, str]:
     """Where to put the directories that root may reach but nobody may not (a Python below /root)."""
     closed = [path for path in paths if any(not p.stat().st_mode & stat.S_IXOTH for p in Path(path).parents)]
-    place = next((path for path in _STAGING if Path(path).is_dir()), "/media")
-    return {path: f"{place}/{index}" for index, path in enumerate(closed)}
+    places = [path for path in _STAGING if Path(path).is_dir()]
+    return dict(zip(closed, places, strict=False))
 
 
 def _as_nobody(staged: Mapping[str, str]) -> list[str]:
@@ -195,9 +197,7 @@ def _as_nobody(staged: Mapping[str, str]) -> list[str]:
     drop = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--pdeathsig", "KILL", "--"]
     if not staged:
         return drop
-    place = str(Path(next(iter(staged.values()))).parent)
-    script = f"mount -t tmpfs -o mode=755,size=64k tmpfs {place}"
-    script += "".join(f"; mkdir {to}; mount --bind '{path}' {to}" for path, to in staged.items())
+    script = "; ".join(f"mount --bind {shlex.quote(path)} {to}" for path, to in staged.items())
     return [
         "unshare",
         "--mount",

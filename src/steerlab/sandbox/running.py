@@ -21,7 +21,7 @@ from steerlab.errors import OptionError
 from steerlab.sandbox import isolation as world
 from steerlab.sandbox.seccomp import seccomp_filter
 from steerlab.sandbox.values import Isolation, Job, Limits, SandboxResult
-from steerlab.sandbox.watching import descendants, usage, used_inodes
+from steerlab.sandbox.watching import Usage, descendants, usage, used_inodes
 
 TICK_SECONDS = 0.01
 READ_BYTES = 65536
@@ -79,15 +79,15 @@ def execute(job: Job, isolation: str, inherit: Sequence[int] = ()) -> SandboxRes
         except OSError as error:
             return SandboxResult(could_not_start=f"the sandbox did not start: {error}", isolation=isolation)
         outputs = [_Output(limit=job.limits.output_bytes) for _ in range(2)]
-        stopped = "the caller went away"
+        stopped, watched_cpu = "the caller went away", 0.0
         try:
-            stopped = _watch(process, outputs, job, began)
+            stopped, watched_cpu = _watch(process, outputs, job, began)
         finally:
             if stopped:
                 _kill(process.pid)
             status, used = os.wait4(process.pid, 0)[1:]
             process.returncode = os.waitstatus_to_exitcode(status)
-        wall, cpu = time.monotonic() - began, used.ru_utime + used.ru_stime
+        wall, cpu = time.monotonic() - began, max(watched_cpu, used.ru_utime + used.ru_stime)
         stdout, stderr = (bytes(output.kept).decode(errors="replace") for output in outputs)
         if not os.read(started, 1):
             lines = stderr.strip().splitlines()
@@ -126,8 +126,9 @@ class _Output:
         return self.seen > self.limit
 
 
-def _watch(process: subprocess.Popen[bytes], outputs: Sequence[_Output], job: Job, began: float) -> str:
-    """Read and measure until the run ends ("") or has to be stopped (the reason)."""
+def _watch(process: subprocess.Popen[bytes], outputs: Sequence[_Output], job: Job, began: float) -> tuple[str, float]:
+    """Read and measure until the run ends ("") or has to be stopped (the reason); also the CPU seconds last seen."""
+    cpu = 0.0
     ended = os.pidfd_open(process.pid)
     try:
         with selectors.DefaultSelector() as selector:
@@ -143,11 +144,14 @@ def _watch(process: subprocess.Popen[bytes], outputs: Sequence[_Output], job: Jo
                     if key.data is not None and not _take(key.fd, key.data):
                         selector.unregister(key.fileobj)
                 if any(key.fd == ended for key, _ in events):
-                    return _last_output(selector)
+                    _last_output(selector)
+                    return "", cpu
                 if time.monotonic() >= next_look:
-                    reason = _too_much(process.pid, outputs, job, began)
+                    now = usage(process.pid)
+                    cpu = max(cpu, now.cpu_seconds)
+                    reason = _too_much(process.pid, now, outputs, job) or _too_long(job, began)
                     if reason:
-                        return reason
+                        return reason, cpu
                     next_look = time.monotonic() + TICK_SECONDS
     finally:
         os.close(ended)
@@ -163,7 +167,7 @@ def _take(descriptor: int, output: _Output) -> bool:
     return bool(chunk)
 
 
-def _last_output(selector: selectors.BaseSelector) -> str:
+def _last_output(selector: selectors.BaseSelector) -> None:
     """What the pipes still hold (64 KiB each) when every process has ended."""
     for key in list(selector.get_map().values()):
         for _ in range(16 if key.data is not None else 0):
@@ -174,15 +178,16 @@ def _last_output(selector: selectors.BaseSelector) -> str:
             key.data.add(chunk)
             if not chunk:
                 break
-    return ""
 
 
-def _too_much(pid: int, outputs: Sequence[_Output], job: Job, began: float) -> str:
+def _too_long(job: Job, began: float) -> str:
+    over = time.monotonic() - began > job.limits.wall_seconds
+    return f"wall time over {job.limits.wall_seconds:g} s" if over else ""
+
+
+def _too_much(pid: int, now: Usage, outputs: Sequence[_Output], job: Job) -> str:
     """Why the run has to be stopped now; "" when it may go on."""
     limits = job.limits
-    if time.monotonic() - began > limits.wall_seconds:
-        return f"wall time over {limits.wall_seconds:g} s"
-    now = usage(pid)
     if now.resident_bytes > limits.memory_bytes + _OWN_BYTES:
         return f"memory over {limits.memory_bytes} bytes"
     # Shared memory can be touched and hidden from the resident size; it cannot leave the address space.
