@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTFLAGS ?=
 
-.PHONY: quickstart test test-slow lint format bench docs embedded-model clean
+.PHONY: quickstart test test-slow lint format bench docs embedded-model score-embedded clean
 
 quickstart: $(STAMP)
 	$(BIN)/steerlab quickstart
@@ -29,12 +29,17 @@ format: $(STAMP)
 	$(BIN)/python tools/readme_tree.py
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/readout_sweep.py
+	$(BIN)/python benchmarks/spine.py
+	$(BIN)/python benchmarks/readout_sweep.py --small
 
-# SVEN is the one outside source of the training text: make embedded-model SVEN=PATH
+# The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 75 minutes on one core).
+# HELD_OUT=PATH is a folder of data sets that the training text must not overlap.
 embedded-model: $(STAMP)
-	@test -n "$(SVEN)" || { echo "say where SVEN is: make embedded-model SVEN=PATH (steerlab data fetch sven --out PATH)"; exit 1; }
-	$(BIN)/python -m training.make --sven $(SVEN)
+	@test -n "$(SVEN)" || { echo "say where SVEN's training split is: make embedded-model SVEN=PATH (steerlab data fetch sven --out DIR)"; exit 1; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.make --sven $(SVEN) $(if $(HELD_OUT),--held-out $(HELD_OUT))
+
+score-embedded: $(STAMP)
+	$(BIN)/python -m training.evaluate --model src/steerlab/embedded/model
 
 docs:
 	@echo "The documentation is Markdown: start at docs/README.md."

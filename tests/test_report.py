@@ -131,8 +131,14 @@ def read(html: str) -> Reader:
 def test_the_verdict_names_a_control_that_does_as_well() -> None:
     assert verdict(made(recalibrated=0.70)) == (
         "steered 0.72, +0.16 over unsteered [0.04, 0.28], but a recalibrated threshold alone reaches 0.70 "
-        "(balanced accuracy)."
+        "(balanced accuracy). Unsteered, the model is not above chance here: 0.56 [0.44, 0.68]."
     )
+
+
+def test_the_verdict_does_not_speak_of_chance_where_the_model_is_above_it() -> None:
+    able = made(unsteered=0.65)
+    able["arms"]["unsteered"]["balanced_accuracy"]["low"] = 0.55
+    assert "chance" not in verdict(able)
 
 
 def test_of_several_controls_that_do_as_well_the_best_is_named() -> None:

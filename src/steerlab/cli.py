@@ -27,7 +27,7 @@ app.add_typer(vector_app, name="vector")
 app.add_typer(data_app, name="data")
 
 ModelName = Annotated[str, typer.Option("--model", help="Hugging Face directory or hub name, or: embedded.")]
-Pairs = Annotated[str, typer.Option("--pairs", help="starter, secllmholmes:PATH, sven:PATH or jsonl:FILE.")]
+Pairs = Annotated[str, typer.Option("--pairs", help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ... or spread (over all devices).")]
@@ -344,7 +344,7 @@ def data_list(as_json: AsJson = False) -> None:
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="starter, secllmholmes:PATH, sven:PATH or jsonl:FILE.")],
+    source: Annotated[str, typer.Argument(help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")],
     as_json: AsJson = False,
 ) -> None:
     """Read a source whole and print its counts; the starter pairs are proven by running them."""

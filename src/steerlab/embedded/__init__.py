@@ -15,3 +15,8 @@ def model_directory() -> Path:
 def pairs_directory() -> Path:
     """Directory of the starter pairs: one folder per CWE, one folder per pair."""
     return Path(__file__).parent / "pairs"
+
+
+def fresh_file() -> Path:
+    """Pairs of new programs of the families that the embedded model was trained on (JSON Lines)."""
+    return Path(__file__).parent / "fresh.jsonl"

@@ -43,6 +43,8 @@ METRIC_NAMES: Mapping[str, str] = {
 MAIN = "balanced_accuracy"
 NOTHING = "–"
 
+CHANCE = 0.5  # balanced accuracy of guessing
+
 
 def number(value: object, *, signed: bool = False) -> str:
     """Two decimals, or a dash where there is no finite number."""
@@ -91,7 +93,8 @@ def verdict(summary: Mapping[str, Any]) -> str:
     """One plain sentence on balanced accuracy: the gain, its interval, and the best control.
 
     "no gain" where the interval of steered minus unsteered includes 0 (or there is none). The control
-    with the highest value is named where it does as well: steered minus control not above 0.
+    with the highest value is named where it does as well: steered minus control not above 0. A second sentence says
+    when the unsteered model is not above chance.
     """
     steered = estimate_of(summary, "steered").get("value")
     gain = difference_of(summary, "unsteered")
@@ -105,7 +108,16 @@ def verdict(summary: Mapping[str, Any]) -> str:
         head, is_gain = f"steering hurts: steered {number(steered)}, {change}", False
     else:
         head, is_gain = f"steered {number(steered)}, {change}", True
-    return f"{head}{_control_clause(summary, is_gain=is_gain)} (balanced accuracy)."
+    return f"{head}{_control_clause(summary, is_gain=is_gain)} (balanced accuracy).{_chance_clause(summary)}"
+
+
+def _chance_clause(summary: Mapping[str, Any]) -> str:
+    """Says plainly when the model does not do the task at all without steering."""
+    plain = estimate_of(summary, "unsteered")
+    low = plain.get("low")
+    if low is None or low > CHANCE:
+        return ""
+    return f" Unsteered, the model is not above chance here: {number(plain.get('value'))} {_in_brackets(plain)}."
 
 
 def _in_brackets(estimate: Mapping[str, Any]) -> str:

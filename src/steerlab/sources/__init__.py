@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steerlab.contrast import ProgramSet, cwe_number
-from steerlab.embedded import pairs_directory
+from steerlab.embedded import fresh_file, pairs_directory
 from steerlab.errors import DataError, nearest
 from steerlab.sources.jsonl import load_jsonl
 from steerlab.sources.secllmholmes import load_secllmholmes
@@ -31,6 +31,10 @@ class Source:
     where: str
     needs_path: bool
     load: Callable[[Path], ProgramSet]
+
+
+def _load_fresh(path: Path) -> ProgramSet:
+    return replace(load_jsonl(path), name="fresh", licence="Apache-2.0")
 
 
 SOURCES: dict[str, Source] = {
@@ -70,11 +74,20 @@ SOURCES: dict[str, Source] = {
         needs_path=False,
         load=load_starter,
     ),
+    "fresh": Source(
+        name="fresh",
+        what="generated programs of the families that the embedded model was trained on, none of them in its training",
+        licence="Apache-2.0",
+        counts="96 pairs, 12 for each of 8 CWEs, C and Python",
+        where="in the package",
+        needs_path=False,
+        load=_load_fresh,
+    ),
 }
 
 
 def load_source(spec: str) -> ProgramSet:
-    """The programs and pairs of "secllmholmes:PATH", "sven:PATH", "jsonl:FILE" or "starter".
+    """The programs and pairs of "secllmholmes:PATH", "sven:PATH", "jsonl:FILE", "starter" or "fresh".
 
     Raises: DataError for an unknown name, a path that is missing or not needed, and what the source
     finds wrong in its files.
@@ -152,7 +165,7 @@ def _parse(spec: str) -> tuple[Source, Path]:
     if not source.needs_path:
         if given:
             raise DataError(f"{spec}: {name} lies in the package and takes no path. Type: {name}")
-        return source, pairs_directory()
+        return source, fresh_file() if name == "fresh" else pairs_directory()
     if not given:
         raise DataError(f"{spec} names no path. Type: {_form(source)}. {_how_to_get(source)}")
     path = Path(given).expanduser()
