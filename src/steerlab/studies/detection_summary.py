@@ -28,6 +28,7 @@ def summarise(
     s = material.settings
     tested = test_rows(material, rows, choices)
     likelihood = tested[tested["readout"] == "likelihood"]
+    layers = _layers(readings, s.level, s.seed)
     arms = {arm: _arm(likelihood[likelihood["arm"] == arm], s.level, s.seed) for arm in ARMS}
     return {
         "study": "vulnerability-detection",
@@ -47,7 +48,7 @@ def summarise(
             for number, (template, choice) in sorted(choices.items())
         ],
         "grid": _grid(rows),
-        "layers": _layers(readings, s.level, s.seed),
+        "layers": layers,
         "dose": _dose(rows, choices),
         "generated": {
             arm: _arm(part, s.level, s.seed)
@@ -55,7 +56,7 @@ def summarise(
         },
         "explanations": _explanations(material, tested[tested["readout"] == "generated"]),
         "examples": _examples(material, tested, choices),
-        "notes": list(material.notes),
+        "notes": [*material.notes, *_reading_notes(layers)],
         "manifest": dict(manifest),
     }
 
@@ -212,6 +213,17 @@ def _layers(readings: pd.DataFrame, level: float, seed: int) -> list[dict[str, A
             }
         )
     return table
+
+
+def _reading_notes(layers: list[dict[str, Any]]) -> list[str]:
+    """Says so when no layer's held-out projection tells the programs apart."""
+    lows = [entry["reading_auroc"]["low"] for entry in layers]
+    if any(low is not None and low > 0.5 for low in lows):
+        return []
+    return [
+        "Reading is not above chance at any of these layers: along such directions there is nothing to steer with. "
+        "(Cross-validation pushes the AUROC of directions without signal somewhat below 0.5.)"
+    ]
 
 
 def _dose(rows: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
