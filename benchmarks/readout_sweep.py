@@ -15,7 +15,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import shapes
 import torch
@@ -34,14 +34,15 @@ COEFFICIENTS = (-8.0, -4.0, -2.0, 1.0, 2.0, 4.0, 8.0)
 ANSWERS = ["A", "B"]
 
 
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time of `work` over `repeats` runs, after the one that made it warm."""
-    seconds = []
+def median_seconds(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median wall time of each work; the works take turns, so that a slow minute of the machine hits all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def naive_loop(model: Model, prompts: list[str], cells: list[Cell], *, logits_to_keep: int) -> Tensor:
@@ -84,34 +85,32 @@ def measure(model: Model, args: argparse.Namespace) -> dict[str, object]:
     expected = naive_loop(model, prompts, sampled, logits_to_keep=0)
     found = result.log_likelihoods[sample]
 
-    def seconds(work: Callable[[], object], repeats: int = args.repeats) -> float:
-        return median_seconds(work, repeats)
-
-    wave = seconds(lambda: wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way))
-    floor = seconds(lambda: prefill(model, prompts, logits="last"))
-    floor_all = seconds(lambda: prefill(model, prompts, logits="all"))
-    naive = scale * seconds(lambda: naive_loop(model, prompts, sampled, logits_to_keep=0), args.naive_repeats)
-    last = scale * seconds(lambda: naive_loop(model, prompts, sampled, logits_to_keep=1), args.naive_repeats)
+    seconds = median_seconds(
+        {
+            "wave": lambda: wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way),
+            "prefill": lambda: prefill(model, prompts, logits="last"),
+            "prefill_all_logits": lambda: prefill(model, prompts, logits="all"),
+            "naive_scaled": lambda: naive_loop(model, prompts, sampled, logits_to_keep=0),
+            "naive_last_logits_scaled": lambda: naive_loop(model, prompts, sampled, logits_to_keep=1),
+        },
+        args.repeats,
+    )
+    seconds |= {name: value * scale for name, value in seconds.items() if name.startswith("naive")}
+    wave = seconds["wave"]
     return {
-        "ratio_naive": naive / wave,
-        "ratio_naive_last_logits": last / wave,
-        "ratio_prefill": wave / floor,
-        "ratio_prefill_all_logits": wave / floor_all,
+        "ratio_naive": seconds["naive_scaled"] / wave,
+        "ratio_naive_last_logits": seconds["naive_last_logits_scaled"] / wave,
+        "ratio_prefill": wave / seconds["prefill"],
+        "ratio_prefill_all_logits": wave / seconds["prefill_all_logits"],
         "max_difference": float((found - expected).abs().max()),
         "flips": int((found.argmax(dim=-1) != expected.argmax(dim=-1)).sum()),
         "moved": float((expected - expected[:1]).abs().max()),
         "way": result.way,
         "reason": result.reason,
-        "seconds": {
-            "wave": wave,
-            "prefill": floor,
-            "prefill_all_logits": floor_all,
-            "naive_scaled": naive,
-            "naive_last_logits_scaled": last,
-        },
+        "seconds": seconds,
         "n_cells": len(cells) * len(prompts),
         "naive_timed_on": f"{len(sample)} of {len(cells)} settings x {len(prompts)} prompts, scaled by {scale:.2f}",
-        "repeats": {"wave": args.repeats, "prefill": args.repeats, "naive": args.naive_repeats},
+        "repeats": args.repeats,
     }
 
 
@@ -131,7 +130,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of torch (all it finds)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--naive-cells", type=int, default=4, help="settings that the naive loops are timed on")
-    parser.add_argument("--naive-repeats", type=int, default=1)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -25,6 +25,8 @@ vector_app = typer.Typer(no_args_is_help=True, help="Build and look at steering 
 data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs.")
 app.add_typer(vector_app, name="vector")
 app.add_typer(data_app, name="data")
+sandbox_app = typer.Typer(no_args_is_help=True, help="The sandbox that runs untrusted code.")
+app.add_typer(sandbox_app, name="sandbox")
 
 ModelName = Annotated[str, typer.Option("--model", help="Hugging Face directory or hub name, or: embedded.")]
 Pairs = Annotated[str, typer.Option("--pairs", help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")]
@@ -373,6 +375,21 @@ def data_fetch(
         console.print_json(facts)
     else:
         console.print_facts(f"fetched {name}", facts)
+
+
+@sandbox_app.command("check")
+def sandbox_check(as_json: AsJson = False) -> None:
+    """Attack the sandbox on this machine (about a minute) and say what each attack did; exit 1 unless all were held."""
+    from steerlab.sandbox import sandbox_check as check
+
+    facts = check()
+    if as_json:
+        console.print_json(facts)
+    else:
+        attacks = {name: f"{'held' if a['held'] else 'NOT HELD'}: {a['what']}" for name, a in facts["attacks"].items()}
+        console.print_facts("sandbox", {k: v for k, v in facts.items() if k != "attacks"} | attacks)
+    if not facts["held"]:
+        raise typer.Exit(1)
 
 
 @app.command()

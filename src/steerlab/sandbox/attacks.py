@@ -20,7 +20,12 @@ from steerlab.sandbox.values import MEBIBYTE, Isolation, Job, Limits, SandboxRes
 
 Outcome = tuple[bool, str]
 LIMITS = Limits(
-    cpu_seconds=4, wall_seconds=8, memory_bytes=256 * MEBIBYTE, processes=20, file_bytes=4 * MEBIBYTE, output_bytes=10_000
+    cpu_seconds=4,
+    wall_seconds=8,
+    memory_bytes=256 * MEBIBYTE,
+    processes=20,
+    file_bytes=4 * MEBIBYTE,
+    output_bytes=10_000,
 )
 _TESTS = "assert double(2) == 4\nassert double('ab') == 'abab'"
 
@@ -32,6 +37,10 @@ def _python(source: str, isolation: str, **changes: Any) -> SandboxResult:
     return execute(
         Job(files={"attack.py": source}, command=command, limits=limits, address_sanitizer=sanitizer), isolation
     )
+
+
+def _names(place: str) -> set[str]:
+    return {path.name for path in Path(place).iterdir()}
 
 
 def left_over(mark: str) -> list[int]:
@@ -147,11 +156,11 @@ while True:
     n += 1
 """
     ignore = "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    before = set(os.listdir(tempfile.gettempdir()))
+    before = _names(tempfile.gettempdir())
     run = _python(ignore + source, isolation)
     written = int(run.stdout.strip() or -1)
     held = 0 <= written <= LIMITS.file_bytes + 2 * MEBIBYTE and run.could_not_start is None
-    new = [name for name in set(os.listdir(tempfile.gettempdir())) - before if name.startswith(("big", "empty"))]
+    new = [name for name in _names(tempfile.gettempdir()) - before if name.startswith(("big", "empty"))]
     return held and not new, f"{written} bytes written to memory of its own, {len(new)} files outside; {_told(run)}"
 
 
@@ -171,7 +180,7 @@ for path in {[secret.name, "/etc/shadow", "/etc/passwd", "/proc/1/environ", "/pr
     except OSError: pass
 for root in {sorted({str(Path.home()), "/root", "/home"})!r}:
     for place, folders, files in os.walk(root):
-        if any(place == t or t.startswith(place + '/') for t in {list(world.toolchain())!r}): 
+        if any(place == t or t.startswith(place + '/') for t in {list(world.toolchain())!r}):
             if place in {list(world.toolchain())!r}: folders.clear()
             elif files: seen.append(place)
         else: seen.append(place)
@@ -202,8 +211,11 @@ for path in ('/proc/sys/kernel/core_pattern', '/proc/sys/user/max_user_namespace
 print(wrote)
 """
         run = _python(source, isolation)
-        arrived = os.listdir(outside)
-    return run.stdout.strip() == "[]" and not arrived, f"written: {run.stdout.strip() or _told(run)}, outside: {arrived}"
+        arrived = _names(outside)
+    return (
+        run.stdout.strip() == "[]" and not arrived,
+        f"written: {run.stdout.strip() or _told(run)}, outside: {len(arrived)}",
+    )
 
 
 def network(isolation: str) -> Outcome:
@@ -248,7 +260,7 @@ print('at once', time.monotonic() - began < 1)
 
 def kill_parent(isolation: str) -> Outcome:
     """Killing everything that can be named, the first process and this one above all."""
-    with subprocess.Popen(["sleep", "30"]) as canary:  # noqa: S607
+    with subprocess.Popen(["sleep", "30"]) as canary:
         source = f"""
 import os, signal
 for pid in ({os.getpid()}, {canary.pid}, os.getppid(), 1, -{os.getpgrp()}, 0, -1):
@@ -302,8 +314,8 @@ except OSError: pass
 print('done')
 """
         run = _python(source, isolation)
-        content, names = target.read_text(), os.listdir(outside)
-    held = content == "mine" and names == ["result.json"] and run.exit_code == 0 and run.stdout == "done\n"
+        content, names = target.read_text(), _names(outside)
+    held = content == "mine" and names == {"result.json"} and run.exit_code == 0 and run.stdout == "done\n"
     return held, f"the file outside says {content!r}; no result is a file; {_told(run)}"
 
 
@@ -325,10 +337,11 @@ def _named(isolation: str) -> Isolation:
 def fake_result(isolation: str) -> Outcome:
     """Printing what a passed test prints, and writing it to every descriptor; an object that equals everything."""
     verdict = "b'l60:s32:' + b'0' * 32 + b's6:passeds16:all tests passed'"
+    everywhere = f"import os\nfor fd in range(64):\n    try: os.write(fd, {verdict})\n    except OSError: pass"
     return _fakes(
         {
-            "print": "print('passed'); print('all tests passed'); print('OK'); import sys; print('OK', file=sys.stderr)",
-            "descriptors": f"import os\nfor fd in range(64):\n    try: os.write(fd, {verdict})\n    except OSError: pass",
+            "print": "import sys\nprint('passed\\nall tests passed\\nOK')\nprint('OK', file=sys.stderr)",
+            "descriptors": everywhere,
             "equals all": "class A:\n    __eq__ = lambda *_: True\n    __hash__ = None\ndef double(x): return A()",
             "equals all, number": "class A(int):\n    __eq__ = lambda *_: True\ndef double(x): return A(0)",
         },
@@ -396,13 +409,16 @@ def repeated(isolation: str, runs: int = 30) -> Outcome:
     place = tempfile.gettempdir()
     command = ["sh", "-c", f"echo x >made; sleep 60 & : {mark}"]
     execute(Job(command=command, limits=LIMITS), isolation)
-    before, files = len(os.listdir("/proc/self/fd")), set(os.listdir(place))
+    before, files = len(_names("/proc/self/fd")), _names(place)
     codes = {execute(Job(command=command, limits=LIMITS), isolation).exit_code for _ in range(runs)}
-    descriptors = len(os.listdir("/proc/self/fd")) - before
-    new = [name for name in set(os.listdir(place)) - files if "steerlab" in name or name == "made"]
+    descriptors = len(_names("/proc/self/fd")) - before
+    new = [name for name in _names(place) - files if "steerlab" in name or name == "made"]
     rest = left_over(f": {mark}")
     held = codes == {0} and not rest and descriptors == 0 and not new
-    return held, f"{runs} runs, exit codes {codes}: left {len(rest)} processes, {descriptors} descriptors, {len(new)} files"
+    return (
+        held,
+        f"{runs} runs, exit codes {codes}: left {len(rest)} processes, {descriptors} descriptors, {len(new)} files",
+    )
 
 
 ATTACKS: dict[str, Callable[[str], Outcome]] = {

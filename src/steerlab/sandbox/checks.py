@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from steerlab.sandbox import isolation as world
-from steerlab.sandbox.harness import ProtocolError, pack, unpack
-from steerlab.sandbox.running import execute, memory_file
+from steerlab.sandbox.harness import READY, ProtocolError, pack, unpack
+from steerlab.sandbox.running import above, execute, memory_file
 from steerlab.sandbox.values import CheckResult, Isolation, Job, Limits
 
 HARNESS = "harness.pyc"
@@ -53,8 +53,8 @@ def python_check(
     question = pack([token, program, tests, list(entry_points)], lambda _: b"")
     read, write = os.pipe()
     with (
-        open(read, "rb", buffering=0) as verdict,
-        open(write, "wb", buffering=0) as answer,
+        os.fdopen(read, "rb", buffering=0) as verdict,
+        above(write) as answer,
         memory_file(question) as file,
     ):
         fds = (file.fileno(), answer.fileno())
@@ -66,8 +66,11 @@ def python_check(
         message = verdict.read(65536) or b""
     if run.could_not_start:
         return CheckResult(passed=None, reason=run.could_not_start, run=run)
+    if not message.startswith(READY):  # the program has not had its turn
+        reason = f"the judge did not start: {_why(run.stopped, run.exit_code)}: {run.stderr[-200:]}"
+        return CheckResult(passed=None, reason=" ".join(reason.split()), run=run)
     try:
-        told, outcome, reason = unpack(message, lambda *_: None)
+        told, outcome, reason = unpack(message.removeprefix(READY), lambda *_: None)
     except (ProtocolError, TypeError, ValueError):
         told, outcome, reason = "", "failed", _why(run.stopped, run.exit_code)
     if not secrets.compare_digest(str(told), token) or run.stopped or run.exit_code != 0:

@@ -17,7 +17,7 @@ from steerlab.errors import MissingExtraError
 from steerlab.sandbox.seccomp import seccomp_filter
 from steerlab.sandbox.values import Isolation, Job
 
-WORK = "/tmp/work"  # inside; on a tmpfs of its own  # noqa: S108
+WORK = "/tmp/work"  # inside; on a tmpfs of its own
 NOBODY = 65534
 MAX_INODES = 16384
 PYTHON = str(Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}").resolve())
@@ -30,7 +30,10 @@ _STAGING = ("/media", "/srv", "/mnt", "/opt")
 
 # The first process inside: says that the sandbox stands, runs the command under its limits, reaps orphans, and ends
 # with the command; the kernel then kills whatever is left in the process namespace.
-STARTER = 'echo started >"/proc/self/fd/$1"; shift; cd "$1" && shift && exec 9>&2 2>/dev/null; prlimit "$@" 2>&9 9>&-; exit $?'
+STARTER = (
+    'echo started >"/proc/self/fd/$1"; shift; cd "$1" && shift && '
+    'exec 9>&2 2>/dev/null; prlimit "$@" 2>&9 9>&-; exit $?'
+)
 
 # Without bubblewrap: the same world by hand. $1 is the tmpfs size; then the read-only directories up to "--", then
 # pairs of descriptor and file name up to "--", then the command.
@@ -98,7 +101,7 @@ def environment() -> dict[str, str]:
     return {
         "PATH": PATH,
         "HOME": WORK,
-        "TMPDIR": "/tmp",  # noqa: S108
+        "TMPDIR": "/tmp",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
@@ -158,8 +161,8 @@ def _bubblewrap(job: Job, staged: Mapping[str, str], *, files: Mapping[str, int]
         else:
             words += ["--ro-bind", staged.get(path, path), path]
     words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    words += ["--perms", "1777", "--size", str(1 << 20), "--tmpfs", "/dev/shm"]  # noqa: S108
-    words += ["--perms", "1777", "--size", str(job.limits.file_bytes), "--tmpfs", "/tmp", "--dir", WORK]  # noqa: S108
+    words += ["--perms", "1777", "--size", str(1 << 20), "--tmpfs", "/dev/shm"]
+    words += ["--perms", "1777", "--size", str(job.limits.file_bytes), "--tmpfs", "/tmp", "--dir", WORK]
     for name, descriptor in files.items():
         words += ["--perms", "0644", "--file", str(descriptor), f"{WORK}/{name}"]
     words += ["--remount-ro", "/"]

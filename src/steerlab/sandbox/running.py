@@ -226,7 +226,7 @@ def _start(
 ) -> tuple[subprocess.Popen[bytes], int]:
     read_started, unmoved = os.pipe()
     stack.callback(os.close, read_started)
-    started = stack.enter_context(_above(unmoved))
+    started = stack.enter_context(above(unmoved))
     stdin = stack.enter_context(memory_file(job.stdin))
     passed = [started.fileno(), *inherit]
     if isolation == "none-i-understand":
@@ -244,7 +244,7 @@ def _start(
             job, isolation, files=files, started=started.fileno(), keep=inherit, filter_fd=filter_fd
         )
         passed += [*files.values()] + ([] if filter_fd is None else [filter_fd])
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         words,
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -263,13 +263,13 @@ def _start(
 
 def memory_file(content: str | bytes) -> BinaryIO:
     """An open file without a name on any disk, which the user inside may open by its name in /proc."""
-    file = _above(os.memfd_create("steerlab"))
+    file = above(os.memfd_create("steerlab"))
     file.write(_bytes(content))
     file.seek(0)
     return file
 
 
-def _above(descriptor: int) -> BinaryIO:
+def above(descriptor: int) -> BinaryIO:
     """The same file above the descriptors 0..9 that the starter uses for itself."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 20)
     os.close(descriptor)

@@ -28,12 +28,12 @@ def descendants(pid: int) -> list[int]:
     found = [pid]
     for process in found:
         try:
-            threads = os.listdir(f"/proc/{process}/task")
+            threads = list(Path(f"/proc/{process}/task").iterdir())
         except OSError:
             continue
         for thread in threads:
             try:
-                found += map(int, Path(f"/proc/{process}/task/{thread}/children").read_text().split())
+                found += map(int, (thread / "children").read_text().split())
             except OSError:
                 continue
     return found
@@ -63,7 +63,7 @@ def used_inodes(pid: int) -> int:
     try:
         if Path(root).stat().st_dev == Path("/").stat().st_dev:
             return 0  # not private, or not yet
-        for place in ("/tmp", "/dev/shm"):  # noqa: S108
+        for place in ("/tmp", "/dev/shm"):
             filesystem = os.statvfs(root + place)
             used[filesystem.f_fsid] = filesystem.f_files - filesystem.f_ffree
     except OSError:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from steerlab.contrast import cwe_number
-from steerlab.controls import ARMS
+from steerlab.controls import ARMS, CONTROL_METHODS
 from steerlab.selection import Choice, balanced_accuracy, split_by
 from steerlab.statistics import holm, mcnemar_exact, paired_difference
 from steerlab.studies.detection_material import Material
@@ -144,15 +144,14 @@ def _differences(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
             statistic=_balanced,
             statistic_on="weights",
         )
-        table[arm] = {"balanced_accuracy": asdict(estimate), "mcnemar_p": _mcnemar(other["right"], steered["right"])}
+        p = None if arm in CONTROL_METHODS else _mcnemar(other["right"], steered["right"])
+        table[arm] = {"balanced_accuracy": asdict(estimate), "mcnemar_p": p}
     return table
 
 
-def _mcnemar(before: pd.Series, after: pd.Series) -> float | None:
-    """Exact McNemar on programs answered on both sides; None for arms that average over draws."""
+def _mcnemar(before: pd.Series, after: pd.Series) -> float:
+    """Exact McNemar on the programs that were answered on both sides, once each."""
     both = before.notna() & after.notna()
-    if not before[both].isin([0.0, 1.0]).all():
-        return None
     return mcnemar_exact(
         int(((before == 1) & (after == 0))[both].sum()), int(((before == 0) & (after == 1))[both].sum())
     )
@@ -164,9 +163,7 @@ def _holm_by_cwe(rows: pd.DataFrame) -> dict[str, float]:
         part = rows[rows["cwe"] == cwe]
         steered = _right_by_program(part[part["arm"] == "steered"])
         plain = _right_by_program(part[part["arm"] == "unsteered"]).reindex(steered.index)
-        p = _mcnemar(plain["right"], steered["right"])
-        if p is not None:
-            found[cwe] = p
+        found[cwe] = _mcnemar(plain["right"], steered["right"])
     return dict(holm(found))
 
 
