@@ -45,7 +45,7 @@ def test_importing_the_sources_imports_neither_torch_nor_transformers() -> None:
 
 def test_the_list_of_sources_says_what_to_type_and_under_which_licence() -> None:
     listed = {str(row["name"]): row for row in list_sources()}
-    assert list(listed) == list(SOURCES) == ["secllmholmes", "sven", "jsonl", "starter"]
+    assert list(listed) == list(SOURCES) == ["secllmholmes", "sven", "jsonl", "starter", "fresh"]
     assert listed["secllmholmes"]["spec"] == "secllmholmes:PATH"
     assert listed["secllmholmes"]["licence"] == "GPL-3.0"
     assert listed["starter"]["spec"] == "starter"

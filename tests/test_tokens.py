@@ -40,7 +40,7 @@ def test_prompts_beyond_the_context_are_counted_and_named_not_cut():
     assert [len(row) for row in encode(model, ["x" * 512])] == [512]
     with pytest.raises(PromptError, match=r"2 of 3 prompts exceed the context of 512 tokens.*number 1 has 513"):
         encode(model, ["a", "x" * 513, "x" * 600])
-    with pytest.raises(PromptError, match="number 0 has 500 tokens and 13 are to be generated"):
+    with pytest.raises(PromptError, match="number 0 has 500 tokens, and 13 are to be generated"):
         encode(model, ["x" * 500], new_tokens=13)
     assert encode(replace(model, context=None), ["x" * 600])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -236,13 +237,20 @@ def test_in_bfloat16_the_wave_differs_by_rounding_only(architecture: str) -> Non
 
 
 @pytest.mark.parametrize("positions", ["from_last_prompt_token", "all"])
-def test_the_embedded_model_agrees(positions: str) -> None:
+def test_the_embedded_model_agrees_up_to_the_rounding_of_the_naive_loop(positions: str) -> None:
+    """A trained model rounds more than the tiny ones: the naive loop itself is 9e-6 from its float64 values."""
     model = loaded_model("embedded")
     doses = [(layer, c) for layer in range(model.n_layers) for c in (-2.0, 2.0)]
     cells = [*(cell(model, layer, positions=positions, coefficient=c) for layer, c in doses), Cell()]
     prompts = [f"int f(char *s) {{ char b[8]; {line} }}\n" for line in ("strcpy(b, s);", "strncpy(b, s, 7);")]
-    result = wave_log_likelihoods(model, prompts, [["A", "B"]] * 2, cells=cells)
-    expected = naive(model, prompts, [["A", "B"]] * 2, cells)
-    assert float((result.log_likelihoods - expected).abs().max()) < 1e-5
-    assert torch.equal(result.log_likelihoods.argmax(dim=-1), expected.argmax(dim=-1))
+    answers = [["A", "B"]] * 2
+    double = inspect_model(deepcopy(model.network).double(), model.tokenizer, name=model.name)
+    exact = naive(double, prompts, answers, cells)
+    in_double = wave_log_likelihoods(double, prompts, answers, cells=cells).log_likelihoods
+    assert float((in_double - exact).abs().max()) < 3e-6  # three float32 steps of the returned values (about -10)
+    expected = naive(model, prompts, answers, cells)
+    found = wave_log_likelihoods(model, prompts, answers, cells=cells).log_likelihoods
+    assert float((found - exact).abs().max()) < 1e-5
+    assert float((found - expected).abs().max()) < 1e-5 + float((expected - exact).abs().max())
+    assert torch.equal(found.argmax(dim=-1), expected.argmax(dim=-1))
     assert float((expected - expected[-1]).abs().max()) > 0.01

@@ -41,9 +41,11 @@ _BUILD = r"""
 set -e
 size=$1; inodes=$2; shift 2
 path=$PATH; PATH=$PATH:/usr/sbin:/sbin
-mount -t tmpfs -o mode=755,size=1m,nosuid,nodev tmpfs /tmp
-cd /tmp
+for base in /boot /var/tmp; do [ ! -d $base ] || break; done  # a place from which nothing is bound
+mount -t tmpfs -o mode=755,size=1m,nosuid,nodev tmpfs $base
+cd $base
 mkdir proc dev tmp etc old
+mount -t tmpfs -o "mode=1777,size=$size,nr_inodes=$inodes,nosuid,nodev" tmpfs tmp  # first: a checkout may lie in /tmp
 while [ "$1" != -- ]; do
   if [ -L "$2" ]; then cp -P "$2" ".$2"
   elif [ -d "$1" ]; then mkdir -p ".$2"; mount --rbind "$1" ".$2"; mount -o remount,bind,ro,nosuid,nodev ".$2"
@@ -55,7 +57,6 @@ mount -t proc -o nosuid,nodev,noexec proc proc
 for name in null zero full random urandom; do : >"dev/$name"; mount --bind "/dev/$name" "dev/$name"; done
 ln -s /proc/self/fd dev/fd; ln -s /proc/self/fd/0 dev/stdin; ln -s /proc/self/fd/1 dev/stdout
 ln -s /proc/self/fd/2 dev/stderr; ln -s ../tmp dev/shm
-mount -t tmpfs -o "mode=1777,size=$size,nr_inodes=$inodes,nosuid,nodev" tmpfs tmp
 mkdir tmp/work
 while [ "$1" != -- ]; do mkdir -p "tmp/work/$(dirname "$2")"; cat "/proc/self/fd/$1" >"tmp/work/$2"; shift 2; done
 shift
