@@ -31,8 +31,11 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/spine.py
 	$(BIN)/python benchmarks/readout_sweep.py --small
+	$(BIN)/python benchmarks/generation_sweep.py --small
+	$(BIN)/python benchmarks/extraction.py --texts 32 --repeats 3
+	$(BIN)/python benchmarks/driver_scale.py --cells 250000
 
-# The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 75 minutes on one core).
+# The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 80 minutes on one core).
 # HELD_OUT=PATH is a folder of data sets that the training text must not overlap.
 embedded-model: $(STAMP)
 	@test -n "$(SVEN)" || { echo "say where SVEN's training split is: make embedded-model SVEN=PATH (steerlab data fetch sven --out DIR)"; exit 1; }

@@ -92,8 +92,8 @@ def random_network(architecture: str, **changes: object) -> torch.nn.Module:
 
 
 @cache
-def tiny_model(architecture: str) -> Model:
-    return inspect_model(random_network(architecture), byte_tokenizer(), name=f"tiny-{architecture}")
+def tiny_model(architecture: str, **changes: object) -> Model:
+    return inspect_model(random_network(architecture, **changes), byte_tokenizer(), name=f"tiny-{architecture}")
 
 
 @cache

@@ -153,7 +153,7 @@ def test_a_study_file_gives_the_settings_and_options_win(steerlab, tiny: Path, p
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(steerlab, tiny: Path, pairs: Path, tmp_path: Path, monkeypatch) -> None:
-    from steerlab.studies import vulnerability_detection as study
+    from steerlab.studies import detection_jobs as study
 
     common = (
         "run",

@@ -50,13 +50,13 @@ def made(*, gains: dict[str, float] | None = None, **values: float) -> dict[str,
         },
         "holm_by_cwe": {"CWE-22": 0.25},
         "selection": [
-            {"fold": 0, "template": "t", "method": "m", "layer": 3, "coefficient": 2.0, "reason": EVIL, "score": 0.7}
+            {"fold": 0, "template": "t", "method": "m", "layers": "3", "coefficient": 2.0, "reason": EVIL, "score": 0.7}
         ],
         "grid": [
             {
                 "template": "t",
                 "method": "m",
-                "layer": la,
+                "layers": str(la),
                 "coefficient": c,
                 "balanced_accuracy": 0.6,
                 "auroc": None,

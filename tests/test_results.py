@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import pickle
 import random
 import time
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from steerlab import shards
 from steerlab.errors import RunError
 from steerlab.results import open_run, read_run
+from steerlab.trial_ids import TrialIds
 
 SETTINGS = {"model": "m", "layers": (1, 2)}
 FACTS = {"data_sha256": "d"}
@@ -144,3 +147,54 @@ def test_a_run_killed_at_any_point_and_resumed_gives_the_same_rows(tmp_path: Pat
             process.join()
         _work(out, (out / "manifest.json").exists())
         pd.testing.assert_frame_equal(read_run(out)[1], calm)
+
+
+def test_only_the_rows_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    with open_run(tmp_path, settings=SETTINGS, facts=FACTS, resume=False) as opened:
+        for trial in "cab":
+            opened.append([row(trial, program) for program in ("q", "p")])
+            opened.flush()
+        opened.append([row("b", "p", 9.0)])
+        found = opened.rows({"trial": {"b", "c", "z"}, "program": {"p"}})
+        assert found[["trial", "program", "margin"]].to_numpy().tolist() == [["b", "p", 1.0], ["c", "p", 1.0]]
+        assert not len(opened.rows({"arm": {"grid"}}))
+
+
+def test_columns_that_are_empty_in_a_shard_take_the_type_of_the_others(tmp_path: Path) -> None:
+    with open_run(tmp_path, settings=SETTINGS, facts=FACTS, resume=False) as opened:
+        for more in ({"fires": float("nan"), "why": None}, {"fires": True, "why": "x"}, {}):
+            opened.append([row(f"t{len(more)}{more.get('why')}", "p") | more])
+            opened.flush()
+        opened.finish({})
+    rows = read_run(tmp_path)[1]
+    assert rows["fires"].dropna().tolist() == [True] and rows["why"].dropna().tolist() == ["x"]
+
+
+def test_a_run_that_is_merged_in_parts_is_the_run_that_is_merged_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(out: Path) -> pd.DataFrame:
+        with open_run(out, settings=SETTINGS, facts=FACTS, resume=False) as opened:
+            for number in range(40):
+                trials = [f"{number * 7919 % 1000:03d}", f"{number * 104729 % 1000:03d}x"]
+                opened.append([row(trial, program, number) for trial in trials for program in "pqr"])
+                if number % 3 == 0:
+                    opened.flush()
+            opened.finish({})
+            pd.testing.assert_frame_equal(opened.rows(), read_run(out)[1])
+        return read_run(out)[1]
+
+    whole = write(tmp_path / "whole")
+    monkeypatch.setattr(shards, "PART_ROWS", 50)
+    parts = write(tmp_path / "parts")
+    assert len(whole) == 240 and whole["trial"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(parts, whole)
+
+
+def test_trial_ids_are_a_set_that_stays_small() -> None:
+    names = [f"{number:016x}" for number in range(100_000)]
+    ids = TrialIds(names[:70_000])
+    ids.update(names[50_000:])
+    assert len(ids) == len(names) and ids == set(names) and ids != {*names[1:], "other"}
+    assert all(name in ids for name in names) and "other" not in ids
+    assert len(pickle.dumps(TrialIds(names))) < 10 * len(names)

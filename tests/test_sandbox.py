@@ -245,7 +245,7 @@ def test_a_program_may_bear_the_name_of_a_builtin_when_the_caller_says_so() -> N
     ],
 )
 def test_a_wrong_program_fails_with_one_line_of_reason(program: str, reason: str) -> None:
-    check = python_check(program, "\nassert f(1) == 2", limits=replace(LIMITS, cpu_seconds=2))
+    check = python_check(program, "\nassert f(1) == 2", limits=replace(LIMITS, cpu_seconds=2, wall_seconds=60))
     assert check.passed is False
     assert re.search(reason, check.reason) and "\n" not in check.reason
 

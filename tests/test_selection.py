@@ -7,6 +7,7 @@ import pytest
 
 from steerlab.errors import OptionError
 from steerlab.selection import balanced_accuracy, choose_cell, choose_template, nested_folds
+from steerlab.sweep import SweepCell
 
 GROUPS = [f"g{i // 3}" for i in range(60)]
 STRATA = [f"CWE-{(i // 3) % 4}" for i in range(60)]
@@ -50,24 +51,56 @@ def test_always_saying_vulnerable_scores_a_half() -> None:
     assert balanced_accuracy(rows(["vulnerable"] * 6, LABELS)) == 0.5
 
 
-def test_the_best_cell_is_taken_and_the_reason_says_what_it_beat() -> None:
-    right: list[str | None] = list(LABELS)
-    grid = pd.concat(
-        [
-            rows(["vulnerable"] * 6, LABELS, method="pca", layer=2, coefficient=1.0),
-            rows(right, LABELS, method="pca", layer=4, coefficient=-4.0),
-            rows(right, LABELS, method="pca", layer=4, coefficient=2.0),
-        ]
+CELLS = [
+    SweepCell(method="pca", layers=(2,), coefficient=1.0),
+    SweepCell(method="pca", layers=(4, 6), coefficient=-4.0),
+    SweepCell(method="pca", layers=(4, 6), coefficient=2.0),
+]
+
+
+def cell_rows(answers: list[str | None], cell: SweepCell) -> pd.DataFrame:
+    """Rows of one cell."""
+    return rows(
+        answers,
+        LABELS,
+        method=cell.method,
+        layers=cell.layer_set,
+        operation=cell.operation,
+        positions=cell.positions,
+        coefficient=cell.coefficient,
     )
-    choice = choose_cell(grid, rows(["patched"] * 6, LABELS))
-    assert (choice.layer, choice.coefficient, choice.score) == (4, 2.0, 1.0)
+
+
+def grid_rows() -> pd.DataFrame:
+    """The first cell says vulnerable always, the two others are right always."""
+    answers = [["vulnerable"] * 6, list(LABELS), list(LABELS)]
+    return pd.concat([cell_rows(found, cell) for found, cell in zip(answers, CELLS, strict=True)])
+
+
+def test_the_best_cell_is_taken_and_the_reason_says_what_it_beat() -> None:
+    choice = choose_cell(grid_rows(), rows(["patched"] * 6, LABELS), cells=CELLS)
+    assert (choice.cell.layers, choice.cell.coefficient, choice.score) == ((4, 6), 2.0, 1.0)
     assert "1.000 against 0.500 unsteered" in choice.reason
     assert "2 cells tied" in choice.reason
 
 
+def test_a_cell_with_too_large_side_effects_is_turned_down_and_the_reason_says_so() -> None:
+    asked: list[SweepCell] = []
+
+    def forbidden(cell: SweepCell) -> str:
+        asked.append(cell)
+        return "KL 3 nats" if cell.coefficient == 2.0 else ""
+
+    choice = choose_cell(grid_rows(), rows(["patched"] * 6, LABELS), cells=CELLS, forbidden=forbidden)
+    assert (choice.cell.coefficient, len(asked)) == (-4.0, 2)
+    assert "1 better ones were turned down for their side effects (KL 3 nats)" in choice.reason
+    with pytest.raises(OptionError, match=r"none of the 3 cells.*--max-kl"):
+        choose_cell(grid_rows(), rows(["patched"] * 6, LABELS), cells=CELLS, forbidden=lambda cell: "KL 9 nats")
+
+
 def test_a_choice_that_beats_nothing_says_so() -> None:
-    grid = rows(["patched"] * 6, LABELS, method="pca", layer=2, coefficient=1.0)
-    assert "no cell beat the unsteered model" in choose_cell(grid, rows(list(LABELS), LABELS)).reason
+    grid = cell_rows(["patched"] * 6, CELLS[0])
+    assert "no cell beat the unsteered model" in choose_cell(grid, rows(list(LABELS), LABELS), cells=CELLS).reason
 
 
 def test_the_first_template_wins_a_tie() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -20,8 +21,12 @@ from training.exercises import STYLES, compositions, draw_exercise, is_held_out,
 from training.families import FAMILIES
 from training.families.contract import CWE_NAMES
 from training.items import (
+    ABSENT_ANSWER,
+    ANSWER,
     KINDS,
     TEMPLATE_FILE,
+    Mixture,
+    beside,
     detection_texts,
     draw_sample,
     encode_texts,
@@ -29,7 +34,11 @@ from training.items import (
     shard_texts,
     templates,
 )
+from training.label_check import analysed_families, opinions
+from training.model import Shape, fused_weights, initial_weights, qwen2_weights
 from training.overlap import all_ngrams, held_out_texts, overlap
+from training.real_pairs import real_pairs
+from training.rename import defined_names, renamed
 from training.tokenizer import load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +50,8 @@ OVERLAP_TOKENS = NGRAM
 OVERLAP_BOUND = 0.01
 # Programs of weaknesses share idioms (a loop, a malloc and its check) with the generated families.
 OVERLAP_SAMPLE = 400
+TRAINED = tuple(family for family in FAMILIES if not family.held_out)
+MIXTURE = Mixture(families=TRAINED, corpus=["x = 1\n" * 60])
 
 
 def _drawn(seed: int) -> list:
@@ -93,6 +104,14 @@ def test_c_programs_compile(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[:2000]
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
+def test_gccs_analyser_flags_vulnerable_programs_and_hardly_any_patched_one() -> None:
+    found = opinions(analysed_families(), per_family=1, seed=32)
+    vulnerable, patched = (sum(pair[side] for pair in found.values()) for side in (0, 1))
+    assert vulnerable > 0.4 * len(found), "the twin: the analyser must find something"
+    assert patched <= 0.1 * len(found), [name for name, (_, wrong) in found.items() if wrong]
+
+
 def test_references_of_exercises_pass_their_asserts_in_every_style() -> None:
     assert len(compositions()) >= 400
     random_source = random.Random(6)
@@ -119,7 +138,7 @@ def _tokenizer():
     if (MODEL / "tokenizer.json").exists():
         return load_tokenizer(MODEL)
     random_source = random.Random(8)
-    return train_tokenizer(text.text for text in shard_texts(FAMILIES, ["x = 1\n" * 60], random_source, 300, 3000))
+    return train_tokenizer(text.text for text in shard_texts(MIXTURE, random_source, 300))
 
 
 def test_the_full_weight_lies_on_the_answer_token_alone() -> None:
@@ -130,7 +149,8 @@ def test_the_full_weight_lies_on_the_answer_token_alone() -> None:
     for number in range(len(arrays["kinds"])):
         part = slice(arrays["offsets"][number], arrays["offsets"][number + 1])
         weights, tokens = arrays["weights"][part], arrays["tokens"][part]
-        assert np.flatnonzero(weights == 1.0).tolist() == [arrays["answers"][number]]
+        most = ABSENT_ANSWER if KINDS[arrays["kinds"][number]] == "absent" else ANSWER
+        assert np.flatnonzero(weights >= np.float16(most)).tolist() == [arrays["answers"][number]]
         assert tokens[arrays["answers"][number]] in (yes, no)
 
 
@@ -174,7 +194,7 @@ def _held_out_ngrams() -> dict[str, set[tuple[str, ...]]]:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent: nothing to compare with")
 def test_generated_training_text_shares_few_13_grams_with_the_held_out_sets() -> None:
     random_source = random.Random(12)
-    generated = [text.text for text in shard_texts(FAMILIES, ["x = 1\n" * 60], random_source, OVERLAP_SAMPLE, 3000)]
+    generated = [text.text for text in shard_texts(MIXTURE, random_source, OVERLAP_SAMPLE)]
     found = all_ngrams(generated, OVERLAP_TOKENS)
     for name, wanted in _held_out_ngrams().items():
         assert len(wanted) > 1000, f"{name}: the set was not read"
@@ -191,6 +211,67 @@ def test_real_training_text_shares_few_13_grams_with_the_held_out_sets() -> None
     found = all_ngrams(apart, OVERLAP_TOKENS)
     for name, wanted in sets.items():
         assert len(found & wanted) / len(wanted) <= OVERLAP_BOUND, name
+
+
+def test_renamed_programs_parse_compile_and_keep_their_lines(tmp_path: Path) -> None:
+    random_source = random.Random(13)
+    paths, changed = [], 0
+    for number, (family, sample) in enumerate(_drawn(13)):
+        made = renamed(sample, family.language, random_source)
+        changed += made != sample
+        assert made.flaw in [line.strip() for line in made.vulnerable.split("\n")], family.name
+        assert made.fix in [line.strip() for line in made.patched.split("\n")], family.name
+        for side in ("vulnerable", "patched"):
+            if family.language == "python":
+                ast.parse(getattr(made, side))
+            else:
+                paths.append(tmp_path / f"{number}_{side}.c")
+                paths[-1].write_text(getattr(made, side), encoding="utf-8")
+    assert changed > 0.9 * len(FAMILIES)
+    if shutil.which("gcc"):
+        command = ["gcc", "-std=gnu11", "-w", "-fsyntax-only", *map(str, paths)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:2000]
+
+
+def test_only_names_that_the_program_defines_are_renamed() -> None:
+    python = (
+        "import os\n\ndef fetch(name, *, mode=1):\n    path = os.path.join(name)\n    return open(path, mode=mode)\n"
+    )
+    assert defined_names(python, "python") == ["fetch", "name"]  # path and mode are also an attribute and a keyword
+    c = "#include <stdio.h>\n#define LIMIT 4\nint put(char *text) { unsigned long n = strlen(text); return n; }\n"
+    assert set(defined_names(c, "c")) == {"put", "text", "n", "LIMIT"}
+
+
+def test_a_program_beside_another_keeps_both_and_its_own_lines() -> None:
+    (_, sample), (_, other) = _drawn(14)[:2]
+    for seed in range(4):
+        joined = beside(sample, other, random.Random(seed))
+        assert sample.vulnerable.strip() in joined.vulnerable and sample.patched.strip() in joined.patched
+        assert other.vulnerable.strip() in joined.vulnerable or other.patched.strip() in joined.vulnerable
+
+
+def test_weights_go_to_transformers_names_and_back_and_added_layers_begin_as_the_identity() -> None:
+    shape = Shape(n_layers=2, aux_layer=1, d_vocab=32, d_model=8, d_ff=12, n_heads=2)
+    weights = initial_weights(shape, 3)
+    back = fused_weights(qwen2_weights(weights, shape), shape)
+    assert set(back) == set(weights) - {"aux"}
+    assert all(np.array_equal(back[name], weights[name].bfloat16().float()) for name in back)
+    grown = fused_weights(qwen2_weights(weights, shape), replace(shape, n_layers=3))
+    assert not grown["1.out"].any() and not grown["1.down"].any()
+    assert np.array_equal(grown["2.qkv"], back["1.qkv"])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent: no SVEN to read")
+def test_real_pairs_come_from_the_training_split_and_only_where_the_corpus_kept_both_sides() -> None:
+    train = SHARED / "sven/data_train_val/train"
+    rows = [json.loads(line) for line in (train / "cwe-476.jsonl").read_text(encoding="utf-8").strip().split("\n")]
+    kept = {row[side] for row in rows[:30] for side in ("func_src_before", "func_src_after")}
+    pairs = real_pairs(train, kept)
+    assert 5 < len(pairs) <= 30
+    assert all(family.cwe == "CWE-476" and sample.vulnerable in kept for family, sample in pairs)
+    with pytest.raises(ValueError, match="training split"):
+        real_pairs(SHARED / "sven/data_train_val/val", kept)
 
 
 def test_a_text_that_shares_n_grams_with_a_held_out_set_stays_out_of_the_corpus(tmp_path: Path) -> None:

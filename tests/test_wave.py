@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from conftest import byte_tokenizer, half_model, loaded_model, random_network, random_vector, tiny_model
-from steerlab import wave
+from steerlab.capturing import capture
 from steerlab.errors import InterventionError, LayerError, OptionError
+from steerlab.gates import Gate
 from steerlab.hooks import hook_count
 from steerlab.interventions import Intervention
 from steerlab.models import Model, inspect_model
 from steerlab.readout import answer_log_likelihoods
 from steerlab.steering import steer, steer_rows
-from steerlab.wave import Cell, WaveResult, wave_log_likelihoods
+from steerlab.wave import Cell, WaveResult, behind, trust, wave_log_likelihoods
 
 PROMPTS = ["strcpy(a, b);", "x", "int f(int n) { return n * 3; }", "if (len >= sizeof(buffer)) return -1;"]
 LETTERS = [["A", "B"]] * len(PROMPTS)
@@ -136,8 +137,8 @@ def test_an_error_inside_a_wave_leaves_no_hook_behind(way: str, monkeypatch: pyt
     def broken(*_: object) -> Tensor:
         raise KeyError("broken")
 
-    monkeypatch.setitem(vars(wave), "_values", broken)
-    monkeypatch.setattr("steerlab.steering._Step.apply", broken)
+    monkeypatch.setattr(behind, "token_log_probabilities", broken)
+    monkeypatch.setattr("steerlab.steering.Step.apply", broken)
     with pytest.raises(KeyError):
         wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way=way)
     assert hook_count(model.network) == before
@@ -149,14 +150,14 @@ def test_a_way_that_gives_other_values_is_refused_with_its_difference(monkeypatc
     cells = sweep(model)
 
     def wrong(*arguments: object) -> Tensor:
-        return wave._run_plain(*arguments) + 0.01
+        return trust.run_plain(*arguments) + 0.01
 
     def impossible(*_: object) -> Tensor:
         raise RuntimeError("the mask has the wrong shape\nsecond line")
 
-    monkeypatch.setattr(wave, "_CHECKS", {})
-    monkeypatch.setitem(wave._RUNS, "layers", wrong)
-    monkeypatch.setitem(wave._RUNS, "tree", impossible)
+    monkeypatch.setattr(trust, "_CHECKS", {})
+    monkeypatch.setitem(trust.RUNS, "layers", wrong)
+    monkeypatch.setitem(trust.RUNS, "tree", impossible)
     result = wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells)
     assert result.way == "rows"
     assert result.reason == (
@@ -183,7 +184,7 @@ def test_ways_that_cannot_work_are_refused_in_words() -> None:
 @pytest.mark.parametrize("way", ["layers", "tree"])
 def test_the_check_notices_cells_that_see_each_other(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("qwen2")
-    monkeypatch.setattr(wave, "_CHECKS", {})
+    monkeypatch.setattr(trust, "_CHECKS", {})
     monkeypatch.setattr(Tensor, "fill_diagonal_", lambda tensor, value: tensor.fill_(value))
     with pytest.raises(OptionError, match=f"{way} differs from the plain way by"):
         wave_log_likelihoods(model, PROMPTS, LETTERS, cells=[cell(model, 1)], way=way)
@@ -254,3 +255,21 @@ def test_the_embedded_model_agrees_up_to_the_rounding_of_the_naive_loop(position
     assert float((found - expected).abs().max()) < 1e-5 + float((expected - exact).abs().max())
     assert torch.equal(found.argmax(dim=-1), expected.argmax(dim=-1))
     assert float((expected - expected[-1]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "mistral"])
+@pytest.mark.parametrize("positions", ["from_last_prompt_token", "all"])
+def test_gated_cells_share_the_layers_below_the_gate_and_say_why(architecture: str, positions: str) -> None:
+    model = tiny_model(architecture)
+    gate = Gate(condition=random_vector(model, 1, seed=5), layer=1, threshold=0.0)
+    seen = gate.projection(capture(model, PROMPTS, layers=[1], positions="last_prompt_token")[1])
+    gate = replace(gate, threshold=float(seen.sort().values[1:3].mean()))
+    open_cell = cell(model, 2, positions=positions, coefficient=2.0)
+    gated = Cell(interventions=(replace(open_cell.interventions[0], gate=gate),))
+    cells = [gated, open_cell, Cell()]
+    result = wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells)
+    assert float((result.log_likelihoods - naive(model, PROMPTS, LETTERS, cells)).abs().max()) < 1e-5
+    moved = (result.log_likelihoods[0] - result.log_likelihoods[2]).abs().amax(dim=-1)
+    assert ((moved > 1e-3) == gate.fires(seen)).all() and 0 < int(gate.fires(seen).sum()) < len(PROMPTS)
+    assert result.way == "layers+shared"
+    assert ("positions touch" if positions == "all" else "a gate decides by the row") in result.reason

@@ -14,12 +14,12 @@ BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
 # The order of the layers, top first: a module imports only what stands below it (import-linter checks that).
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("7 surfaces", ("cli", "console", "doctor")),
-    ("6 studies", ("studies", "report")),
-    ("5 experiments", ("results", "selection", "controls")),
+    ("6 studies", ("kit", "studies", "report")),
+    ("5 experiments", ("results", "shards", "selection", "controls", "sweep", "presets", "ordinary")),
     ("4 evaluation", ("building", "ngrams", "tasks", "sources", "sandbox")),
-    ("3 inference", ("backends", "wave", "generation", "readout")),
+    ("3 inference", ("backends", "wave", "doses", "screening", "side_effects", "generation", "readout")),
     ("2 the residual stream", ("directions", "capturing", "steering")),
-    ("1 the model", ("batches", "tokens", "models", "model_checks", "hooks")),
+    ("1 the model", ("batches", "caches", "tokens", "models", "model_checks", "hooks")),
     ("0 values and maths: no model", ()),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steerlab.statistics import cluster_bootstrap, wilson
 from training.exercises import Exercise, draw_exercise
 from training.families import FAMILIES
 from training.families.contract import Family
@@ -31,29 +31,16 @@ class Pair:
     patched: str
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def interval(values: Sequence[float], groups: Sequence[str], seed: int) -> tuple[float, float]:
+    """The 95 % interval of a mean when whole groups are drawn again."""
+    found = cluster_bootstrap(values, groups, seed=seed)
+    return float(found.low or 0.0), float(found.high or 0.0)
+
+
+def share(successes: int, n: int) -> tuple[float, float]:
     """The 95 % Wilson interval of a proportion."""
-    if n == 0:
-        return 0.0, 1.0
-    z, p = 1.96, successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return middle - half, middle + half
-
-
-def grouped_bootstrap(values: Sequence[float], groups: Sequence[str], seed: int) -> tuple[float, float]:
-    """The 95 % interval of a mean when whole groups are drawn again (2,000 draws)."""
-    by_group: dict[str, list[float]] = {}
-    for value, group in zip(values, groups, strict=True):
-        by_group.setdefault(group, []).append(value)
-    names = sorted(by_group)
-    random_source = random.Random(seed)
-    means = []
-    for _ in range(2000):
-        drawn = [value for name in random_source.choices(names, k=len(names)) for value in by_group[name]]
-        means.append(sum(drawn) / len(drawn))
-    means.sort()
-    return means[50], means[1949]
+    found = wilson(successes, n)
+    return float(found.low or 0.0), float(found.high or 1.0)
 
 
 def draw_pairs(families: Sequence[Family], per_cwe: int, seed: int) -> list[Pair]:
@@ -137,9 +124,9 @@ def verdict_scores(model: Model, pairs: Sequence[Pair], seed: int = 0) -> dict[s
             "pairs": len(chosen),
             "families": len(set(groups)),
             "balanced_accuracy": sum(right) / len(right),
-            "balanced_accuracy_interval": grouped_bootstrap(right, groups, seed),
+            "balanced_accuracy_interval": interval(right, groups, seed),
             "pair_order": sum(order) / len(order),
-            "pair_order_interval": wilson(int(sum(order)), len(order)),
+            "pair_order_interval": share(int(sum(order)), len(order)),
             "said_yes": sum(margin > 0 for margin in vulnerable + patched) / (2 * len(chosen)),
         }
     return scores
@@ -170,7 +157,7 @@ def exercise_scores(model: Model, which: str, n: int, seed: int) -> dict[str, ob
     exercises = [draw_exercise(random_source, which) for _ in range(n)]
     completions = model.complete([exercise.prompt for exercise in exercises])
     passed = sum(passes(exercise, completion) for exercise, completion in zip(exercises, completions, strict=True))
-    return {"n": n, "pass_at_1": passed / n, "interval": wilson(passed, n)}
+    return {"n": n, "pass_at_1": passed / n, "interval": share(passed, n)}
 
 
 def evaluate(folder: Path, per_cwe: int, exercises: int, seed: int = 20261) -> dict[str, Any]:

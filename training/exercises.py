@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import zlib
 from dataclasses import dataclass
 
 HELD_OUT_SHARE = 10  # one composition in ten is never trained on
+BRANCHING_SHARE = 0.3  # of the draws: a filter of two conditions or a map that decides
+BANDS = (3, 4, 5)  # the highest cyclomatic complexity of bands 1, 2 and 3; band 4 has no end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,19 @@ NUMBER_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
         "{x} % {k} != 0",
     ),
     "between": (("the numbers between {k} and {k2}", "all numbers from {k} to {k2}"), "{k} <= {x} <= {k2}"),
+    "even-above": (
+        ("the even numbers greater than {k}", "all even numbers above {k}"),
+        "{x} % 2 == 0 and {x} > {k}",
+    ),
+    "odd-below": (("the odd numbers less than {k2}", "all odd numbers below {k2}"), "{x} % 2 == 1 and {x} < {k2}"),
+    "either-multiple": (
+        ("the numbers divisible by {k} or {k2}", "the multiples of {k} or of {k2}"),
+        "{x} % {k} == 0 or {x} % {k2} == 0",
+    ),
+    "outside": (
+        ("the numbers less than {k} or greater than {k2}", "all numbers below {k} or above {k2}"),
+        "{x} < {k} or {x} > {k2}",
+    ),
 }
 NUMBER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "same": (("{p}",), "{x}"),
@@ -67,6 +83,15 @@ NUMBER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "negate": (("the negated values of {p}", "the opposites of {p}"), "-{x}"),
     "absolute": (("the absolute values of {p}", "the magnitudes of {p}"), "abs({x})"),
     "modulo": (("the remainders modulo {m} of {p}", "the remainders after division by {m} of {p}"), "{x} % {m}"),
+    "halve-even": (
+        ("the values of {p} with even ones halved", "{p}, each even one divided by 2"),
+        "{x} // 2 if {x} % 2 == 0 else {x}",
+    ),
+    "double-below": (
+        ("the values of {p} with those below {k2} doubled", "{p}, each one less than {k2} doubled"),
+        "{x} * 2 if {x} < {k2} else {x}",
+    ),
+    "sign": (("the signs (1, 0 or -1) of {p}",), "1 if {x} > 0 else -1 if {x} < 0 else 0"),
 }
 NUMBER_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "sum": (("find the sum of {p}", "add up {p}", "compute the total of {p}"), "sum({items})"),
@@ -109,6 +134,14 @@ CHARACTER_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
     "not-space": (("the characters other than spaces", "all non-space characters"), '{x} != " "'),
     "equal": (("the occurrences of '{c}'", "all characters equal to '{c}'"), '{x} == "{c}"'),
     "different": (("the characters other than '{c}'", "all characters different from '{c}'"), '{x} != "{c}"'),
+    "upper-or-digit": (
+        ("the characters that are uppercase letters or digits", "all capital letters and digits"),
+        "{x}.isupper() or {x}.isdigit()",
+    ),
+    "lower-not-vowel": (
+        ("the lowercase letters other than vowels", "all small letters that are no vowels"),
+        '{x}.islower() and {x} not in "aeiou"',
+    ),
 }
 CHARACTER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "same": (("{p}",), "{x}"),
@@ -117,6 +150,10 @@ CHARACTER_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "swap": (("the swapped-case forms of {p}", "{p} with swapped case"), "{x}.swapcase()"),
     "repeat": (("{m} copies each of {p}", "{p}, each repeated {m} times"), "{x} * {m}"),
     "code": (("the character codes of {p}", "the Unicode code points of {p}"), "ord({x})"),
+    "star-vowels": (
+        ("{p}, with '*' in place of every vowel", "{p}, each vowel written as '*'"),
+        '"*" if {x} in "aeiouAEIOU" else {x}',
+    ),
 }
 CHARACTER_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "count": (("count {p}", "return the number of {p}"), "len({items})"),
@@ -141,6 +178,14 @@ WORD_FILTERS: dict[str, tuple[tuple[str, ...], str]] = {
     "contains": (("the words containing '{c}'", "all words with the letter '{c}'"), '"{c}" in {x}'),
     "without": (("the words not containing '{c}'", "all words without the letter '{c}'"), '"{c}" not in {x}'),
     "palindromes": (("the words that read the same backwards", "the palindromes"), "{x} == {x}[::-1]"),
+    "longer-with": (
+        ("the words longer than {n} characters that contain '{c}'", "all words with more than {n} letters and a '{c}'"),
+        'len({x}) > {n} and "{c}" in {x}',
+    ),
+    "starts-or-ends": (
+        ("the words that start or end with '{c}'", "all words beginning or ending with '{c}'"),
+        '{x}.startswith("{c}") or {x}.endswith("{c}")',
+    ),
 }
 WORD_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "same": (("{p}",), "{x}"),
@@ -150,6 +195,13 @@ WORD_MAPS: dict[str, tuple[tuple[str, ...], str]] = {
     "initial": (("the first letters of {p}", "the initials of {p}"), "{x}[0]"),
     "final": (("the last letters of {p}", "the final letters of {p}"), "{x}[-1]"),
     "length": (("the lengths of {p}", "the numbers of letters of {p}"), "len({x})"),
+    "shout-long": (
+        (
+            "{p}, with those longer than {m} characters in uppercase",
+            "{p}, each one of more than {m} letters in uppercase",
+        ),
+        "{x}.upper() if len({x}) > {m} else {x}",
+    ),
 }
 WORD_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "count": CHARACTER_AGGREGATES["count"],
@@ -162,6 +214,13 @@ WORD_AGGREGATES: dict[str, tuple[tuple[str, ...], str]] = {
     "first": NUMBER_AGGREGATES["first"],
     "last": NUMBER_AGGREGATES["last"],
 }
+# fmt: off
+# Filters of two conditions and maps that decide: problems of higher cyclomatic complexity.
+BRANCHING = frozenset((
+    "even-above", "odd-below", "either-multiple", "outside", "halve-even", "double-below", "sign", "upper-or-digit",
+    "lower-not-vowel", "star-vowels", "longer-with", "starts-or-ends", "shout-long",
+))
+# fmt: on
 _SCALARS = ("sum", "count", "max", "min", "unique", "list", "any", "range")
 KINDS: dict[str, Kind] = {
     "list": Kind(
@@ -178,8 +237,11 @@ KINDS: dict[str, Kind] = {
         variables=("i", "x", "k", "num"),
         over=("range(1, {a} + 1)",),
         container=("from 1 to {a}", "from 1 up to {a} inclusive"),
-        filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "above", "multiple", "not-multiple")},
-        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "cube", "double", "plus", "modulo")},
+        filters={
+            key: NUMBER_FILTERS[key]
+            for key in ("all", "even", "odd", "above", "multiple", "not-multiple", "even-above", "either-multiple")
+        },
+        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "cube", "double", "plus", "modulo", "halve-even")},
         aggregates={
             key: NUMBER_AGGREGATES[key] for key in ("sum", "count", "max", "list", "reversed", "first", "last")
         },
@@ -189,8 +251,8 @@ KINDS: dict[str, Kind] = {
         variables=("d", "digit", "x"),
         over=("[int(c) for c in str({a})]", "map(int, str({a}))"),
         container=("among the digits of a number", "that are digits of a given number"),
-        filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "nonzero")},
-        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "double")},
+        filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "nonzero", "either-multiple")},
+        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "double", "halve-even")},
         aggregates={key: NUMBER_AGGREGATES[key] for key in (*_SCALARS, "sorted", "descending")},
     ),
     "divisors": Kind(
@@ -198,8 +260,8 @@ KINDS: dict[str, Kind] = {
         variables=("d", "i", "k"),
         over=("[j for j in range(1, {a} + 1) if {a} % j == 0]",),
         container=("that divide a given number", "among the divisors of a number"),
-        filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "above")},
-        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "double")},
+        filters={key: NUMBER_FILTERS[key] for key in ("all", "even", "odd", "above", "even-above", "outside")},
+        maps={key: NUMBER_MAPS[key] for key in ("same", "square", "double", "halve-even")},
         aggregates={key: NUMBER_AGGREGATES[key] for key in ("sum", "count", "list", "max", "descending")},
     ),
     "string": Kind(
@@ -253,6 +315,33 @@ def is_held_out(composition: tuple[str, str, str, str]) -> bool:
     if composition[1] == "all" or composition[2] == "same":
         return False
     return zlib.crc32("/".join(composition).encode()) % (HELD_OUT_SHARE // 2) == 0
+
+
+def is_branching(composition: tuple[str, ...]) -> bool:
+    """Whether its filter has two conditions or its map decides."""
+    return not BRANCHING.isdisjoint(composition[1:3])
+
+
+def complexity(source: str) -> int:
+    """The cyclomatic complexity of a program of one function, counted as radon does: 1 and one per decision.
+
+    A decision is an if, a conditional expression, a loop, a comprehension and each of its conditions, and each further
+    operand of and / or.
+    """
+    decisions = 1
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.If, ast.IfExp, ast.For, ast.While)):
+            decisions += 1
+        elif isinstance(node, ast.comprehension):
+            decisions += 1 + len(node.ifs)
+        elif isinstance(node, ast.BoolOp):
+            decisions += len(node.values) - 1
+    return decisions
+
+
+def band(complexity: int) -> int:
+    """The complexity band, 1 to 4; see BANDS."""
+    return 1 + sum(complexity > highest for highest in BANDS)
 
 
 def _argument_value(kind: str, random_source: random.Random) -> object:
@@ -377,16 +466,20 @@ def make_exercise(composition: tuple[str, str, str, str], random_source: random.
 
 
 def draw_exercise(random_source: random.Random, which: str = "training") -> Exercise:
-    """A problem of a random composition among the training ones, or with which="held-out" among the held-out ones."""
-    pool = _POOLS[which]
+    """A problem of a random composition among the training ones, or with which="held-out" among the held-out ones.
+
+    BRANCHING_SHARE of the draws have a filter of two conditions or a map that decides.
+    """
+    pool = _POOLS[which, random_source.random() < BRANCHING_SHARE]
     kind = random_source.choice(tuple(pool))
     return make_exercise(random_source.choice(pool[kind]), random_source)
 
 
-def _pools() -> dict[str, dict[str, list[tuple[str, str, str, str]]]]:
-    pools: dict[str, dict[str, list[tuple[str, str, str, str]]]] = {"training": {}, "held-out": {}}
+def _pools() -> dict[tuple[str, bool], dict[str, list[tuple[str, str, str, str]]]]:
+    pools: dict[tuple[str, bool], dict[str, list[tuple[str, str, str, str]]]] = {}
     for composition in compositions():
-        pools["held-out" if is_held_out(composition) else "training"].setdefault(composition[0], []).append(composition)
+        key = "held-out" if is_held_out(composition) else "training", is_branching(composition)
+        pools.setdefault(key, {}).setdefault(composition[0], []).append(composition)
     return pools
 
 

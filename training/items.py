@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from training.corpus import chunks
 from training.exercises import draw_exercise
 from training.families.contract import CWE_NAMES, Family, Sample
+from training.rename import renamed
 from training.tokenizer import EOS
 
 # The product's three templates, then phrasings of the same form. Each ends where the answer begins.
@@ -37,11 +38,13 @@ ABSENT: dict[str, tuple[str, ...]] = {
 }
 LANGUAGE_NAMES = {"c": "C", "python": "Python"}
 
-# Loss weights. The answer token counts one.
+# Loss weights. The answer token counts one; about an absent CWE it counts less, so that yes and no weigh alike.
 ANSWER = 1.0
+ABSENT_ANSWER = 0.3
 REASON = 0.05
 LINE = 0.05
 CODE = 0.02
+PROGRAM = 0.1
 SOLUTION = 0.1
 PROMPT = 0.01
 REAL = 0.05
@@ -49,6 +52,12 @@ REAL = 0.05
 READOUT_KEY = 0.5
 READOUT_OTHER = 0.05
 
+# Shares of the pairs: renamed, put beside another program (of those drawn for it about half fit), taken from SVEN.
+RENAMED = 0.3
+BESIDE = 0.15
+REAL_PAIRS = 0.03
+
+LONGEST_SHOWN = 2200  # characters of a program before its neighbour
 LONGEST = 768  # tokens; longer items are dropped
 
 
@@ -116,6 +125,18 @@ def question(template: str, cwe: str, language: str) -> tuple[str, str]:
     return before.format(**words), after.format(**words)
 
 
+def beside(sample: Sample, other: Sample, random_source: random.Random) -> Sample:
+    """`sample` with a program of another weakness before or after it, the same one on both sides."""
+    neighbour = other.vulnerable if random_source.random() < 0.5 else other.patched
+    before = random_source.random() < 0.5
+
+    def joined(code: str) -> str:
+        parts = (neighbour, code) if before else (code, neighbour)
+        return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+    return replace(sample, vulnerable=joined(sample.vulnerable), patched=joined(sample.patched))
+
+
 def detection_texts(sample: Sample, family: Family, random_source: random.Random) -> list[Text]:
     """The two sides of a sample, asked in the same way."""
     absent = random_source.random() < 0.15
@@ -136,7 +157,7 @@ def detection_texts(sample: Sample, family: Family, random_source: random.Random
             piece.add("\n# Line: " + shown, LINE)
         piece.add(after, 0.0)
         piece.answer_at = len(piece.text)
-        piece.add(" yes" if side == "vulnerable" and not absent else " no", ANSWER)
+        piece.add(" yes" if side == "vulnerable" and not absent else " no", ABSENT_ANSWER if absent else ANSWER)
         if form == "reason":
             reason = sample.reason if side == "vulnerable" else sample.reason_patched
             piece.add(
@@ -167,7 +188,7 @@ def comparison_text(sample: Sample, family: Family, random_source: random.Random
 def program_text(sample: Sample, random_source: random.Random) -> Text:
     """One version alone, to learn to write such programs."""
     piece = Piece()
-    piece.add(sample.vulnerable if random_source.random() < 0.5 else sample.patched, REAL)
+    piece.add(sample.vulnerable if random_source.random() < 0.5 else sample.patched, PROGRAM)
     return piece.done("program")
 
 
@@ -230,43 +251,62 @@ def draw_sample(family: Family, random_source: random.Random) -> Sample:
     raise RuntimeError(f"{family.cwe} {family.name} gave no sample in 20 draws.")
 
 
-def shard_texts(
-    families: Iterable[Family], corpus: Sequence[str], random_source: random.Random, pairs: int, longest: int
-) -> list[Text]:
-    """About 70 % of the tokens detection, 20 % exercises, 10 % real code and plain programs.
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """What a shard is drawn from. `longest` bounds the characters of a program; early shards hold the short ones."""
 
-    `longest` bounds the characters of a program, so that early shards hold the short ones.
-    """
-    by_cwe: dict[str, list[Family]] = {}
-    for family in families:
-        if not family.held_out:
-            by_cwe.setdefault(family.cwe, []).append(family)
-    texts: list[Text] = []
-    size = 0
-    for number in range(pairs):
-        family = random_source.choice(by_cwe[random_source.choice(sorted(by_cwe))])
-        sample = draw_sample(family, random_source)
-        for _ in range(8):
-            if len(sample.vulnerable) <= longest:
-                break
+    families: Sequence[Family]
+    corpus: Sequence[str]
+    real_pairs: Sequence[tuple[Family, Sample]] = ()
+    longest: int = 3000
+
+    def pair(self, random_source: random.Random) -> tuple[Family, Sample]:
+        """One program both ways: of a random CWE's random family, or now and then a real one."""
+        if self.real_pairs and random_source.random() < REAL_PAIRS:
+            return random_source.choice(self.real_pairs)
+        cwe = random_source.choice(sorted({family.cwe for family in self.families}))
+        family = random_source.choice([family for family in self.families if family.cwe == cwe])
+        for _ in range(9):
             sample = draw_sample(family, random_source)
-        if len(sample.vulnerable) > 2200:
+            if len(sample.vulnerable) <= self.longest:
+                break
+        return family, sample
+
+    def varied(self, family: Family, sample: Sample, random_source: random.Random) -> Sample:
+        """The program under other names in half of the cases, and now and then, when short, beside another one."""
+        if random_source.random() < RENAMED:
+            sample = renamed(sample, family.language, random_source)
+        if len(sample.vulnerable) > 700 or random_source.random() >= BESIDE:
+            return sample
+        other = random_source.choice(self.families)
+        if other.language != family.language or other.cwe not in ABSENT[family.cwe]:
+            return sample
+        neighbour = renamed(draw_sample(other, random_source), other.language, random_source)
+        return sample if len(neighbour.vulnerable) > 700 else beside(sample, neighbour, random_source)
+
+
+def shard_texts(mixture: Mixture, random_source: random.Random, pairs: int) -> list[Text]:
+    """About two thirds of the tokens detection, a quarter exercises, the rest real code and plain programs."""
+    texts: list[Text] = []
+    for number in range(pairs):
+        family, sample = mixture.pair(random_source)
+        if len(sample.vulnerable) > LONGEST_SHOWN:
             continue
-        new = detection_texts(sample, family, random_source)
+        sample = mixture.varied(family, sample, random_source)
+        texts += detection_texts(sample, family, random_source)
         if number % 12 == 0 and len(sample.vulnerable) < 700:
-            new.append(comparison_text(sample, family, random_source))
-        if number % 12 == 1:
-            new.append(program_text(sample, random_source))
-        texts += new
-        size += sum(len(text.text) for text in new)
+            texts.append(comparison_text(sample, family, random_source))
+        if number % 4 == 1:
+            texts.append(program_text(sample, random_source))
+    size = sum(len(text.text) for text in texts)
     exercise_size = 0
-    while exercise_size < size * 0.27:
+    while exercise_size < size * 0.35:
         text = exercise_text(random_source)
         texts.append(text)
         exercise_size += len(text.text)
     real_size = 0
-    while real_size < size * 0.13:
-        whole = random_source.choice(corpus)
+    while real_size < size * 0.08:
+        whole = random_source.choice(mixture.corpus)
         for chunk in list(chunks(whole, random_source, 1300))[:3]:
             piece = Piece()
             piece.add(chunk, REAL)

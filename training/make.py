@@ -29,12 +29,13 @@ def read_corpus(work: Path) -> list[str]:
 def make_tokenizer(work: Path) -> None:
     """The BPE learns from 6,000 pairs with their share of exercises, 1,200 files of real code and all of SVEN's."""
     from training.families import FAMILIES
-    from training.items import shard_texts
+    from training.items import Mixture, shard_texts
     from training.tokenizer import save_tokenizer, train_tokenizer
 
     corpus = read_corpus(work)
     random_source = random.Random(5)
-    texts = [text.text for text in shard_texts(FAMILIES, corpus, random_source, 6000, LONGEST_PROGRAM)]
+    trained = [family for family in FAMILIES if not family.held_out]
+    texts = [text.text for text in shard_texts(Mixture(families=trained, corpus=corpus), random_source, 6000)]
     texts += [random_source.choice(corpus)[:6000] for _ in range(1200)]
     texts += corpus[-1500:]
     save_tokenizer(train_tokenizer(texts), work / "tokenizer")
@@ -74,25 +75,23 @@ def make_probes(work: Path) -> None:
         write_shard(items / f"probe_{which}.npz", texts, tokenizer)
 
 
-def make_shards(work: Path, first: int, stop: int) -> None:
+def make_shards(work: Path, first: int, stop: int, sven: Path | None) -> None:
     """Shards `first` to `stop` - 1, the curriculum being in their order: few families and short programs, then all."""
-    from training.families import FAMILIES
-    from training.items import shard_texts, write_shard
+    from training.families import CWE_NAMES, FAMILIES
+    from training.items import Mixture, shard_texts, write_shard
+    from training.real_pairs import real_pairs
     from training.tokenizer import load_tokenizer
 
     tokenizer, corpus = load_tokenizer(work / "tokenizer"), read_corpus(work)
+    real = real_pairs(sven, set(corpus)) if sven else []
     for number in range(first, stop):
-        families = list(FAMILIES)
+        families = [family for family in FAMILIES if not family.held_out]
         if number in FIRST_FAMILIES:
-            taken: dict[str, int] = {}
-            families = []
-            for family in FAMILIES:
-                if not family.held_out and taken.get(family.cwe, 0) < FIRST_FAMILIES[number]:
-                    taken[family.cwe] = taken.get(family.cwe, 0) + 1
-                    families.append(family)
-        texts = shard_texts(
-            families, corpus, random.Random(1000 + number), PAIRS_PER_SHARD, SHORT_SHARDS.get(number, LONGEST_PROGRAM)
-        )
+            own = {cwe: [family for family in families if family.cwe == cwe] for cwe in CWE_NAMES}
+            families = [family for some in own.values() for family in some[: FIRST_FAMILIES[number]]]
+        longest = SHORT_SHARDS.get(number, LONGEST_PROGRAM)
+        mixture = Mixture(families=families, corpus=corpus, real_pairs=real, longest=longest)
+        texts = shard_texts(mixture, random.Random(1000 + number), PAIRS_PER_SHARD)
         counts = write_shard(work / f"items/shard_{number:04d}.npz", texts, tokenizer)
         print(f"shard {number}: {len(families)} families, {counts}", flush=True)
 
@@ -111,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--shards", default="0:22", help="shards to write, FIRST:STOP")
     made.add_argument("--seconds", type=float, default=4500.0, help="wall time of the training")
     made.add_argument("--layers", type=int, default=6)
+    made.add_argument(
+        "--start", type=Path, help="an exported model whose weights (and tokenizer) training goes on from"
+    )
     made.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     return made
 
@@ -127,14 +129,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         avoided = all_ngrams((text for texts in sets for text in texts), NGRAM)
         found = [*python_texts(), *(sven_texts(options.sven) if options.sven else [])]
         print(f"corpus: {len(write_corpus(work / 'corpus', found, avoided))} texts of {len(found)}")
-    if "tokenizer" in wanted:
+    if "tokenizer" in wanted and options.start:
+        from training.tokenizer import product_tokenizer, save_tokenizer
+
+        save_tokenizer(product_tokenizer(options.start), work / "tokenizer")
+    elif "tokenizer" in wanted:
         make_tokenizer(work)
     if "items" in wanted:
         make_probes(work)
         first, stop = map(int, options.shards.split(":"))
-        make_shards(work, first, stop)
+        make_shards(work, first, stop, options.sven)
     if "train" in wanted:
         settings = ["--seconds", str(options.seconds), "--layers", str(options.layers), "--rate", str(options.rate)]
+        settings += ["--hold", str(options.hold)]
+        settings += ["--start", str(options.start)] if options.start else []
         command = [
             sys.executable,
             "-m",

@@ -77,6 +77,36 @@ def qwen2_weights(weights: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]
     return {name: tensor.detach().to(torch.bfloat16).contiguous().clone() for name, tensor in named.items()}
 
 
+def fused_weights(named: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]:
+    """The inverse of `qwen2_weights`: weights of transformers' Qwen2ForCausalLM under our names.
+
+    A model of fewer layers than `shape` gives its first layers below and its others above new ones, which begin as the
+    identity: their output matrices are zero.
+    """
+    made = {"embed": named["model.embed_tokens.weight"], "norm": named["model.norm.weight"]}
+    present = 1 + max(int(name.split(".")[2]) for name in named if name.startswith("model.layers."))
+    added = shape.n_layers - present
+    if added < 0:
+        raise ValueError(f"the model has {present} layers, more than the {shape.n_layers} asked for.")
+    below = present // 2
+    for layer in range(present):
+        prefix, own = f"model.layers.{layer}", layer if layer < below else layer + added
+        attention = [f"{prefix}.self_attn.{part}_proj" for part in "qkv"]
+        made |= {
+            f"{own}.norm1": named[f"{prefix}.input_layernorm.weight"],
+            f"{own}.qkv": torch.cat([named[f"{name}.weight"] for name in attention]),
+            f"{own}.qkv_bias": torch.cat([named[f"{name}.bias"] for name in attention]),
+            f"{own}.out": named[f"{prefix}.self_attn.o_proj.weight"],
+            f"{own}.norm2": named[f"{prefix}.post_attention_layernorm.weight"],
+            f"{own}.gate_up": torch.cat([named[f"{prefix}.mlp.{part}_proj.weight"] for part in ("gate", "up")]),
+            f"{own}.down": named[f"{prefix}.mlp.down_proj.weight"],
+        }
+    for layer in range(below, below + added):
+        made |= {f"{layer}.out": torch.zeros(shape.d_model, shape.d_model)}
+        made |= {f"{layer}.down": torch.zeros(shape.d_model, shape.d_ff)}
+    return {name: tensor.float() for name, tensor in made.items()}
+
+
 def rope_tables(shape: Shape, length: int) -> tuple[Tensor, Tensor]:
     """Cosine and sine per position, float32, in the half-split layout of Qwen2."""
     inverse = shape.rope_theta ** (-torch.arange(0, shape.d_head, 2).float() / shape.d_head)

@@ -56,3 +56,13 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def product_tokenizer(model: Path) -> Tokenizer:
+    """The tokenizer as transformers loads it from an exported model, so that training sees the very ids users get."""
+    from transformers import AutoTokenizer
+
+    backend = AutoTokenizer.from_pretrained(model).backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    return backend

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -270,6 +270,13 @@ class Trainer:
             "named": {name: self.views[name] for name in self.names},
         }
 
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Take over the named weights; those not named (the readout, added layers) stay as they were drawn."""
+        with torch.no_grad():
+            for name, weight in weights.items():
+                self.views[name].copy_(weight)
+                self.weights[name].copy_(weight)
+
     def load(self, state: dict[str, object]) -> None:
         with torch.no_grad():
             for (_, flat), saved in zip(self.masters, state["masters"], strict=True):
@@ -326,25 +333,28 @@ def averages(sums: dict[str, float]) -> dict[str, float]:
     }
 
 
-def resumed(trainer: Trainer, checkpoint: Path) -> dict[str, float]:
-    """What has been done so far: zeros without a checkpoint, else its counts, with its weights loaded."""
+def resumed(trainer: Trainer, checkpoint: Path, start: Path | None) -> dict[str, float]:
+    """What has been done so far: the checkpoint's counts with its weights, or zeros with those of `start`, if any."""
     if not checkpoint.exists():
+        if start is not None:
+            trainer.begin_from(pieces.fused_weights(load_file(start / "model.safetensors"), trainer.shape))
         return {"seconds": 0.0, "tokens": 0.0, "items": 0.0, "steps": 0.0, "shard": 0.0}
     saved = torch.load(checkpoint, weights_only=False)
     trainer.load(saved)
     return dict(saved["progress"])
 
 
-def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path) -> None:
+def train(work: Path, shape: pieces.Shape, settings: Settings, items: Path, start: Path | None = None) -> None:
     """Train until the planned seconds are used, a file STOP appears in `work` or beside it, or SIGTERM.
 
-    Resumes from `checkpoint.pt` in `work`, at the beginning of the shard that was being read.
+    Resumes from `checkpoint.pt` in `work`, at the beginning of the shard that was being read. `start` names an exported
+    model to begin from when there is no checkpoint yet.
     """
     trainer = Trainer(shape, settings)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     checkpoint = work / "checkpoint.pt"
-    progress = resumed(trainer, checkpoint)
+    progress = resumed(trainer, checkpoint, start)
 
     def asked_to_stop() -> bool:
         return bool(stopping) or (work / "STOP").exists() or (work.parent / "STOP").exists()
@@ -422,9 +432,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--readout", type=float, default=1.0)
     parser.add_argument("--warmup", type=float, default=60.0)
     parser.add_argument("--evaluate", type=float, default=240.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--hold", type=float, default=0.55)
+    parser.add_argument("--start", type=Path, help="an exported model whose weights training begins from")
     options = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     shape = pieces.Shape(n_layers=options.layers, aux_layer=options.layers - 3)
     settings = Settings(
@@ -433,8 +445,9 @@ def main(arguments: list[str] | None = None) -> None:
         readout=options.readout,
         warmup_seconds=options.warmup,
         evaluate_seconds=options.evaluate,
+        hold=options.hold,
     )
-    train(options.work, shape, settings, options.items)
+    train(options.work, shape, settings, options.items, options.start)
 
 
 if __name__ == "__main__":

@@ -80,14 +80,16 @@ def run_batched(
     lengths: Sequence[int],
     run: Callable[[list[int]], Sequence[Result]],
     *,
+    planned: Sequence[Sequence[int]] | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Call `run` on batches of row indices and give the results in the order of the rows.
 
+    `lengths` are in tokens; the batches are those of `plan`, or `planned` (each row in one of them).
     When memory runs out the batch is halved and tried again, with a warning; a single row that does not fit raises.
     """
     results: dict[int, Result] = {}
-    queue = plan(model, lengths)
+    queue = plan(model, lengths) if planned is None else [list(batch) for batch in planned]
     while queue:
         batch = queue.pop(0)
         outcome: Sequence[Result] | None = None

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
@@ -50,7 +50,7 @@ def capture(
 
             def reader_at(layer: int) -> object:
                 def read(residual: Tensor) -> None:
-                    seen[layer] = _mean(residual, stream.positions.select(positions))
+                    seen[layer] = mean_at_positions(residual, stream.positions.select(positions))
                     if layer == wanted[-1]:
                         raise StopForwardError
 
@@ -71,7 +71,13 @@ def capture(
     return results
 
 
-def _mean(residual: Tensor, selected: Tensor) -> Tensor:
+def mean_at_positions(
+    residual: Float[Tensor, "batch position d_model"], selected: Bool[Tensor, "batch position"]
+) -> Float[Tensor, "batch d_model"]:
+    """The mean of each row's residual over its selected positions (float32, CPU).
+
+    Raises: InterventionError when a row has no selected position.
+    """
     weights = selected.to(residual.device).float()
     counts = weights.sum(dim=1, keepdim=True)
     if bool((counts == 0).any()):

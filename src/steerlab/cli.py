@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,11 +38,14 @@ Trust = Annotated[
     bool, typer.Option("--trust-remote-code", help="Let the model's own Python code run. Off by default.")
 ]
 Layers = Annotated[str, typer.Option("--layers", help="all, or for example 2,4 (0-based).")]
+LayerSets = Annotated[
+    str, typer.Option("--layers", help="all, 2,4 or sets that are steered at once: 4,12,4+12+20. 0-based; -1: last.")
+]
 Operation = Annotated[str, typer.Option(help="add, ablate, clamp or add_preserving_norm.")]
 PositionsOption = Annotated[
     str, typer.Option("--positions", help="all, prompt, completion, last_prompt_token or from_last_prompt_token.")
 ]
-Dose = Annotated[str, typer.Option(help="absolute (factor on the direction) or residual_norm.")]
+Dose = Annotated[str, typer.Option(help="absolute (factor on the direction), unit_norm or residual_norm.")]
 
 
 @app.command()
@@ -61,15 +64,26 @@ def run(
     pairs: Pairs = "",
     out: Annotated[str, typer.Option(help="Run directory; by default a new one below runs/.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    workers: Annotated[
+        str, typer.Option(help="local, ray (one actor per GPU; RAY_ADDRESS: a cluster) or ray:N (N actors).")
+    ] = "",
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(help="About this many programs (whole groups); 0: all.", min=0)] = 0,
-    layers: Layers = "",
+    preset: Annotated[str, typer.Option(help="Settings of a preset (see steerlab presets); options overrule it.")] = "",
+    layers: LayerSets = "",
     coefficients: Annotated[str, typer.Option(help="For example --coefficients=-4,-2,2,4.")] = "",
     methods: Annotated[str, typer.Option(help="Direction methods, for example mean_difference,logistic.")] = "",
-    operation: Annotated[str, typer.Option(help="add, ablate, clamp or add_preserving_norm.")] = "",
+    operations: Annotated[str, typer.Option(help="Of add, ablate, clamp, add_preserving_norm.")] = "",
     positions: Annotated[str, typer.Option(help="Where to steer; by default from_last_prompt_token.")] = "",
-    dose: Annotated[str, typer.Option(help="absolute or residual_norm.")] = "",
+    dose: Annotated[str, typer.Option(help="absolute, unit_norm or residual_norm.")] = "",
+    search: Annotated[str, typer.Option(help="grid, or for example random:40 (cells drawn from the grid).")] = "",
+    selection: Annotated[str, typer.Option(help="nested (all folds are tested) or split (only the first).")] = "",
     scope: Annotated[str, typer.Option(help="pooled (one vector) or per_cwe.")] = "",
+    tune: Annotated[str, typer.Option(help="all (one cell for all CWEs) or per_cwe.")] = "",
+    max_kl: Annotated[float, typer.Option(help="Largest side effect of a chosen cell, nats per token.", min=0.0)] = 0.0,
+    analyses: Annotated[
+        str, typer.Option(help="Of transfer, samples, gate, side_effects, screening; or none. By default all.")
+    ] = "",
     cwes: Annotated[str, typer.Option(help="Only these, for example CWE-22,CWE-787.")] = "",
     templates: Annotated[str, typer.Option(help="A file of question templates.")] = "",
     folds: Annotated[int, typer.Option(help="Outer folds.", min=0)] = 0,
@@ -85,13 +99,18 @@ def run(
         "model": model,
         "pairs": pairs,
         "limit": limit,
-        "layers": layers,
+        "layers": console.words(layers),
         "coefficients": console.numbers(coefficients, option="--coefficients") if coefficients else (),
         "methods": console.words(methods),
-        "operation": operation,
-        "positions": positions,
+        "operations": console.words(operations),
+        "positions": console.words(positions),
         "dose": dose,
+        "search": search,
+        "selection": selection,
         "scope": scope,
+        "tune": tune,
+        "max_kl": max_kl,
+        "analyses": console.words(analyses),
         "cwes": console.words(cwes),
         "templates": templates,
         "folds": folds,
@@ -100,58 +119,93 @@ def run(
     }
     load: dict[str, Any] = {"dtype": dtype, "device": device, "revision": revision}
     load = {key: value for key, value in load.items() if value} | {"trust_remote_code": trust_remote_code}
-    study, from_file = _study(study)
+    study, from_file = _study(study, preset)
     chosen = from_file | {key: value for key, value in given.items() if value}
     out = out or str(chosen.pop("out", ""))
     chosen.pop("out", None)
+    workers = workers or str(chosen.get("workers", ""))
+    chosen.pop("workers", None)
     for key in ("dtype", "device", "revision"):
         if key in chosen:
             load.setdefault(key, chosen.pop(key))
     for key in ("model", "pairs"):
         if not chosen.get(key):
             raise OptionError(f"--{key} is missing: name one, for example --model embedded --pairs starter.")
-    _run_detection(chosen, out=out, resume=resume, as_json=as_json, load=load)
+    _run_detection(chosen, out=out, resume=resume, as_json=as_json, load=load, workers=workers)
 
 
-def _study(name: str) -> tuple[str, dict[str, Any]]:
-    """The study and its settings from a name or a TOML file."""
+def _study(name: str, preset: str) -> tuple[str, dict[str, Any]]:
+    """The study and its settings from a name or a TOML file, on top of those of a preset."""
+    from steerlab.presets import preset_file
+    from steerlab.studies import STUDIES
+
+    study, settings = _from_toml(preset_file(preset)) if preset else ("", {})
+    if name.endswith(".toml"):
+        named, own = _from_toml(Path(name))
+    else:
+        named, own = name, {}
+    if named not in STUDIES:
+        raise OptionError(f"study {named!r} does not exist. {nearest(named, STUDIES)}")
+    if study and study != named:
+        raise OptionError(f"preset {preset!r} is for the study {study}, not for {named}.")
+    return named, settings | own
+
+
+def _from_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The study that a file names, and its other keys as settings."""
     import tomllib
     from dataclasses import fields
 
     from steerlab.studies import STUDIES
     from steerlab.studies.detection_material import DetectionSettings
 
-    if not name.endswith(".toml"):
-        if name not in STUDIES:
-            raise OptionError(f"study {name!r} does not exist. {nearest(name, STUDIES)}")
-        return name, {}
     try:
-        found = tomllib.loads(Path(name).read_text("utf-8"))
+        found = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise OptionError(f"{name} cannot be read as TOML: {error}") from None
+        raise OptionError(f"{path} cannot be read as TOML: {error}") from None
     study = found.pop("study", "")
     if study not in STUDIES:
-        raise OptionError(f"{name}: study {study!r} does not exist. {nearest(str(study), STUDIES)}")
-    known = {field.name for field in fields(DetectionSettings)} | {"out", "dtype", "device", "revision"}
+        raise OptionError(f"{path}: study {study!r} does not exist. {nearest(str(study), STUDIES)}")
+    known = {field.name for field in fields(DetectionSettings)} | {"out", "dtype", "device", "revision", "workers"}
     for key in found:
         if key not in known:
-            raise OptionError(f"{name}: key {key!r} does not exist. {nearest(key, known)}")
+            raise OptionError(f"{path}: key {key!r} does not exist. {nearest(key, known)}")
     return study, {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
 
 
-def _run_detection(given: dict[str, Any], *, out: str, resume: bool, as_json: bool, load: dict[str, Any]) -> None:
+@app.command()
+def presets(
+    name: Annotated[str, typer.Argument(help="A preset; without it, all are listed.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the presets, or print one as the TOML file that it is: copy it, change it, run it."""
+    from steerlab.presets import preset_file, preset_names
+
+    if name:
+        text = preset_file(name).read_text("utf-8")
+        console.print_json({"name": name, "toml": text}) if as_json else sys.stdout.write(text)
+        return
+    found = {entry: preset_file(entry).read_text("utf-8").partition("\n")[0].lstrip("# ") for entry in preset_names()}
+    console.print_json({"presets": found}) if as_json else console.print_facts("presets", found)
+
+
+def _run_detection(
+    given: dict[str, Any], *, out: str, resume: bool, as_json: bool, load: dict[str, Any], workers: str = ""
+) -> None:
     from steerlab.models import load_model
     from steerlab.report import terminal_table
     from steerlab.sources import load_source
     from steerlab.studies.detection_material import DetectionSettings
+    from steerlab.studies.ray_workers import choose_workers
     from steerlab.studies.vulnerability_detection import run as run_study
 
+    performing = choose_workers(workers, load)
     if resume and not out:
         raise RunError("--resume needs --out: say which run goes on.")
     source = load_source(given["pairs"])
     found = load_model(given["model"], **load)
-    if isinstance(given.get("layers"), str):
-        given = given | {"layers": console.layers(given["layers"], n_layers=found.n_layers)}
+    if given.get("analyses") == ("none",):
+        given = given | {"analyses": ()}
     try:
         settings = DetectionSettings(**given)
     except TypeError as error:
@@ -159,7 +213,7 @@ def _run_detection(given: dict[str, Any], *, out: str, resume: bool, as_json: bo
     where = Path(out) if out else Path("runs") / f"vulnerability-detection-{time.strftime('%Y%m%d-%H%M%S')}"
     console.errors().print(f"run directory: {where}", markup=False)
     with console.progress() as step:
-        summary = run_study(settings, found, source, where, resume=resume, step=step)
+        summary = run_study(settings, found, source, where, resume=resume, step=step, workers=performing)
     report = where / "report.html"
     if as_json:
         console.print_json({**summary, "out": str(where), "report": str(report)})
@@ -346,17 +400,52 @@ def data_list(as_json: AsJson = False) -> None:
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")],
+    source: Annotated[str, typer.Argument(help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")] = "",
+    embedded: Annotated[bool, typer.Option("--embedded", help="Measure the embedded kit against its bars.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --embedded: less of each set, under a minute.")] = False,
+    secllmholmes: Annotated[str, typer.Option(help="With --embedded: also on the benchmark in PATH.")] = "",
+    sven: Annotated[str, typer.Option(help="With --embedded: also on SVEN's validation part in PATH.")] = "",
+    out: Annotated[str, typer.Option(help="With --embedded: where the figure goes; by default below runs/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read a source whole and print its counts; the starter pairs are proven by running them."""
+    """Read a source whole and print its counts; the starter pairs are proven by running them.
+
+    With --embedded: the bars of the embedded kit (model, pairs, exercises, tasks) in one table with intervals.
+    """
     from steerlab.sources import check_source
 
+    if embedded and not source:
+        _check_kit(out=out, size="quick" if quick else "full", secllmholmes=secllmholmes, sven=sven, as_json=as_json)
+        return
+    if embedded or quick or secllmholmes or sven or out:
+        raise OptionError("--quick, --secllmholmes, --sven and --out go with --embedded, which takes no source.")
+    if not source:
+        raise OptionError("name a source (for example starter), or give --embedded for the bars of the embedded kit.")
     facts = check_source(source)
     if as_json:
         console.print_json(facts)
     else:
         console.print_facts(source, facts)
+
+
+def _check_kit(*, out: str, size: Literal["full", "quick"], secllmholmes: str, sven: str, as_json: bool) -> None:
+    from steerlab.kit import check_kit
+    from steerlab.kit.rows import terminal_table
+
+    paths = {name: Path(path) for name, path in (("secllmholmes", secllmholmes), ("sven", sven)) if path}
+    where = Path(out) if out else Path("runs") / f"kit-{time.strftime('%Y%m%d-%H%M%S')}"
+    said = console.errors()
+    found = check_kit(where, size=size, paths=paths, say=lambda text: said.print(text, markup=False))
+    if as_json:
+        console.print_json(found.as_json())
+        return
+    how_much = "quick: a part of each set" if size == "quick" else "full"
+    title = f"The embedded kit against its bars ({how_much}; {found.facts['seconds']:.0f} s)"
+    bars = found.facts["bars"]
+    screen = console.output()
+    screen.print(terminal_table(found.rows, title=title))
+    screen.print(f"{bars['met']} bars met, {bars['not met']} not met", markup=False)
+    screen.print(f"figure: {found.figure}", markup=False, soft_wrap=True)
 
 
 @data_app.command("fetch")

@@ -14,6 +14,7 @@ INSTRUCTION = (
 ARMS: Mapping[str, str] = {
     "unsteered": "the model as it is",
     "steered": "the chosen vector, layer and coefficient",
+    "gated": "the chosen cell, only on programs where what is read at the layer agrees with the direction of steering",
     "prompt_only": "an instruction to the same end, no steering",
     "random": "random directions of the same norm, same layer and coefficient",
     "shuffled_labels": "vectors from pairs with shuffled labels, same norm, layer and coefficient",

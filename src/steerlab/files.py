@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from steerlab.errors import RunError
 
@@ -15,12 +18,22 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises: RunError with one line when the disk is full or the place can't be written; `path` is as before.
     """
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which is at `path`, flushed to disk, when the block ends; `path` is as before on an error.
+
+    Raises: RunError with one line when the disk is full or the place can't be written.
+    """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

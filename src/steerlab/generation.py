@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
@@ -71,13 +72,46 @@ def generate(
 
     def run(batch: list[int]) -> list[Completion]:
         own = None if rows is None else [rows[i] for i in batch]
-        return _decode(model, [heads[i] for i in batch], numbers=batch, how=how, rows=own)
+        return complete_rows(model, [heads[i] for i in batch], numbers=batch, how=how, rows=own)
 
     return run_batched(model, [len(head) + how.max_new_tokens for head in heads], run, progress=progress)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadRows:
+    """Rows that have read their prompts: the logits after the last prompt token, the KV cache and its real columns."""
+
+    logits: Float[Tensor, "row vocab"]
+    cache: Any
+    mask: Int[Tensor, "row column"]
+
+
+def complete_rows(
+    model: Model, heads: list[list[int]], *, numbers: Sequence[int], how: Decoding, rows: Rows | None
+) -> list[Completion]:
+    """Complete the prompts with token ids `heads` in one batch, as `generate` does.
+
+    `numbers[i]` is the number of the prompt that row i is sampled as; `rows[i]` are its interventions.
+    """
+    lengths = [len(head) for head in heads]
+    with (
+        torch.inference_mode(),
+        steered_stream(model, lengths, rows) as stream,
+        last_logits_only(model.network, model.head),
+    ):
+        batch = left_padded(model, heads)
+        output = model.network(**batch, use_cache=True)
+        read = ReadRows(
+            logits=output.logits[:, -1],
+            cache=getattr(output, "past_key_values", None),
+            mask=batch["attention_mask"],
+        )
+        return decode_rows(model, read, stream, how=how, numbers=numbers, prompt_tokens=lengths)
+
+
 @contextmanager
-def _stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Stream]:
+def steered_stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Stream]:
+    """Steer row i by `rows[i]` (None: no row) while the block runs; its prompt has `lengths[i]` tokens."""
     with prompt_lengths(model.network, lengths) as stream:
         if rows is None:
             yield stream
@@ -86,42 +120,58 @@ def _stream(model: Model, lengths: list[int], rows: Rows | None) -> Iterator[Str
                 yield stream
 
 
-def _decode(
-    model: Model, heads: list[list[int]], *, numbers: list[int], how: Decoding, rows: Rows | None
+def decode_rows(
+    model: Model,
+    read: ReadRows,
+    stream: Stream,
+    *,
+    how: Decoding,
+    numbers: Sequence[int],
+    prompt_tokens: Sequence[int],
 ) -> list[Completion]:
-    generators = [_generator(how.seed, number) for number in numbers]
-    written: list[list[int]] = [[] for _ in heads]
+    """Write the completion of each row; rows that have ended leave the batch, its cache and `stream`.
+
+    `numbers[i]` is the number of the prompt that row i is sampled as; `prompt_tokens[i]` is its prompt's length.
+    """
+    from steerlab.caches import make_room
+
+    make_room(read.cache, tokens=how.max_new_tokens)
+    generators = [_generator(how.seed, number) for number in numbers] if how.temperature else []
+    written: list[list[int]] = [[] for _ in numbers]
     ended: dict[int, Completion] = {}
-    alive = list(range(len(heads)))
-    with (
-        torch.inference_mode(),
-        _stream(model, [len(head) for head in heads], rows) as stream,
-        last_logits_only(model.network, model.head),
-    ):
-        batch = left_padded(model, heads)
-        mask = batch["attention_mask"]
-        output = model.network(**batch, use_cache=True)
-        while True:
-            chosen = _choose(output.logits[:, -1], how, [generators[row] for row in alive])
-            for row, token in zip(alive, chosen, strict=True):
-                written[row].append(token)
-                completion = _completion(model, written[row], how, prompt_tokens=len(heads[row]))
-                if completion is not None:
-                    ended[row] = completion
-            stay = [at for at, row in enumerate(alive) if row not in ended]
-            if not stay:
-                return [ended[row] for row in range(len(heads))]
-            cache = output.past_key_values
-            if len(stay) < len(alive):
-                kept = torch.tensor(stay, device=mask.device)
-                cache.batch_select_indices(kept)
-                stream.keep(kept)
-                mask, alive, chosen = mask[kept], [alive[at] for at in stay], [chosen[at] for at in stay]
-            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-            step: dict[str, Any] = {"input_ids": torch.tensor(chosen, device=mask.device)[:, None]}
-            if model.accepts_position_ids:
-                step["position_ids"] = mask.sum(dim=1, keepdim=True) - 1
-            output = model.network(**step, attention_mask=mask, past_key_values=cache, use_cache=True)
+    alive = list(range(len(numbers)))
+    while True:
+        chosen = _choose(read.logits, how, [generators[row] for row in alive] if generators else [])
+        for row, token in zip(alive, chosen, strict=True):
+            written[row].append(token)
+            completion = completion_if_ended(model, written[row], how, prompt_tokens=prompt_tokens[row])
+            if completion is not None:
+                ended[row] = completion
+        stay = [at for at, row in enumerate(alive) if row not in ended]
+        if not stay:
+            return [ended[row] for row in range(len(numbers))]
+        if len(stay) < len(alive):
+            read = kept_rows(read, stream, stay)
+            alive, chosen = [alive[at] for at in stay], [chosen[at] for at in stay]
+        read = next_step(model, read, chosen)
+
+
+def kept_rows(read: ReadRows, stream: Stream, stay: list[int]) -> ReadRows:
+    """Go on with these rows only; the cache is compacted in place."""
+    rows = torch.tensor(stay, device=read.mask.device)
+    read.cache.batch_select_indices(rows)
+    stream.keep(rows)
+    return ReadRows(logits=read.logits[rows], cache=read.cache, mask=read.mask[rows])
+
+
+def next_step(model: Model, read: ReadRows, tokens: list[int]) -> ReadRows:
+    """Append one token to each row; the cache grows in place."""
+    mask = torch.cat([read.mask, read.mask.new_ones(len(tokens), 1)], dim=1)
+    step: dict[str, Any] = {"input_ids": torch.tensor(tokens, device=mask.device)[:, None]}
+    if model.accepts_position_ids:
+        step["position_ids"] = mask.sum(dim=1, keepdim=True) - 1
+    output = model.network(**step, attention_mask=mask, past_key_values=read.cache, use_cache=True)
+    return ReadRows(logits=output.logits[:, -1], cache=output.past_key_values, mask=mask)
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
@@ -144,8 +194,11 @@ def _choose(logits: Tensor, how: Decoding, generators: list[torch.Generator]) ->
     ]
 
 
-def _completion(model: Model, tokens: list[int], how: Decoding, *, prompt_tokens: int) -> Completion | None:
-    """The completion if `tokens` ends here, else None."""
+def completion_if_ended(model: Model, tokens: list[int], how: Decoding, *, prompt_tokens: int) -> Completion | None:
+    """The completion if a row that has written `tokens` ends here (eos, stop string, full length), else None.
+
+    `prompt_tokens` is the length of its prompt, which the completion records.
+    """
     ids = tuple(tokens)
     if ids[-1] in model.eos_token_ids:
         text = model.tokenizer.decode(ids[:-1], skip_special_tokens=True)

@@ -1,4 +1,4 @@
-"""Interventions: a vector, a dose, an operation and positions; the operations' arithmetic."""
+"""Interventions: a vector, a dose, an operation, positions and a gate; the operations' arithmetic."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steerlab.errors import InterventionError, ZeroDirectionError, nearest
+from steerlab.gates import Gate
 from steerlab.positions import Positions, check_positions
 from steerlab.vectors import MINIMAL_NORM, SteeringVector
 
-Dose = Literal["absolute", "residual_norm"]
-DOSES = ("absolute", "residual_norm")
+Dose = Literal["absolute", "unit_norm", "residual_norm"]
+DOSES = ("absolute", "unit_norm", "residual_norm")
 
 
 def add(
@@ -78,8 +79,10 @@ class Intervention:
     """What is done to the residual stream: `operation` with `vector` at the vector's layers.
 
     `coefficient` has the operation's unit: a factor on the direction (add, add_preserving_norm), a fraction
-    removed (ablate), a target projection (clamp). With dose `residual_norm` an added direction is first scaled
-    to the mean residual norm of its layer, so that coefficient 1 adds a vector as long as the residual.
+    removed (ablate), a target projection (clamp). With dose `unit_norm` an added direction is first scaled to L2
+    norm 1, with `residual_norm` to the mean residual norm of its layer, so that coefficient 1 adds a vector as long as
+    the residual.
+    With a `gate` only the rows are steered on which it fires; it reads at or before the vector's first layer.
     """
 
     vector: SteeringVector
@@ -87,6 +90,7 @@ class Intervention:
     operation: str = "add"
     positions: Positions = "all"
     dose: Dose = "absolute"
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
@@ -100,8 +104,13 @@ class Intervention:
             raise InterventionError(f"coefficient {self.coefficient} is not finite.")
         if self.dose not in DOSES:
             raise InterventionError(f"dose {self.dose!r} does not exist. {nearest(self.dose, DOSES)}")
-        if self.dose == "residual_norm" and self.operation not in ("add", "add_preserving_norm"):
-            raise InterventionError(f"residual_norm doses go with add, not with {self.operation}.")
+        if self.dose != "absolute" and self.operation not in ("add", "add_preserving_norm"):
+            raise InterventionError(f"{self.dose} doses go with add, not with {self.operation}.")
+        if self.gate is not None and self.gate.layer > self.vector.layers[0]:
+            raise InterventionError(
+                f"the gate reads layer {self.gate.layer}, but the vector steers layer {self.vector.layers[0]} already: "
+                f"choose a gate layer of at most {self.vector.layers[0]}."
+            )
 
     @property
     def inert(self) -> bool:
@@ -119,6 +128,8 @@ class Intervention:
             raise ZeroDirectionError(f"the direction at layer {layer} has norm {norm:.1e}: it would steer nothing.")
         if self.dose == "absolute" or self.inert:
             return direction, float(self.coefficient)
+        if self.dose == "unit_norm":
+            return direction, self.coefficient / norm
         if layer not in self.vector.residual_norms:
             raise InterventionError(
                 f"the vector carries no residual norm for layer {layer}: use absolute doses or build it again."

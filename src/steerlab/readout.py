@@ -33,20 +33,21 @@ def answer_log_likelihoods(
     """
     refuse_fixed_rows(model, "answer_log_likelihoods")
     check_row_count(rows, len(prompts))
-    _check_answers(prompts, answers)
+    check_answers(prompts, answers)
     if not prompts:
         return torch.zeros(0, 0)
     heads = encode(model, prompts)
-    tails = _tails(model, prompts, heads, answers)
+    tails = answer_tokens(model, prompts, heads, answers)
     if all(len(tail) == 1 for own in tails for tail in own):
         encode(model, prompts, new_tokens=1)
-        return torch.stack(_single(model, heads, tails, rows=rows, progress=progress))
+        return torch.stack(read_single_tokens(model, heads, tails, rows=rows, progress=progress))
     flat = [(i, j) for i, own in enumerate(tails) for j in range(len(own))]
-    found = _spelled(model, heads, tails, flat, rows=rows, progress=progress)
+    found = read_whole_answers(model, heads, tails, flat, rows=rows, progress=progress)
     return torch.tensor(found).reshape(len(prompts), -1)
 
 
-def _check_answers(prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> None:
+def check_answers(prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> None:
+    """Raise PromptError unless every prompt has answers, and as many of them as the others."""
     if len(answers) != len(prompts):
         raise PromptError(f"{len(answers)} sets of answers were given for {len(prompts)} prompts: give one per prompt.")
     counts = sorted({len(own) for own in answers})
@@ -54,10 +55,14 @@ def _check_answers(prompts: Sequence[str], answers: Sequence[Sequence[str]]) -> 
         raise PromptError(f"prompts with {counts} answers: give every prompt the same number of answers, at least 1.")
 
 
-def _tails(
+def answer_tokens(
     model: Model, prompts: Sequence[str], heads: list[list[int]], answers: Sequence[Sequence[str]]
 ) -> list[list[list[int]]]:
-    """Token ids of each answer where it follows its prompt (alone, when it merges with the prompt's last token)."""
+    """Token ids [prompt][answer] of each answer where it follows its prompt, whose token ids are `heads`.
+
+    Where an answer merges with the prompt's last token, the ids are those of the answer alone.
+    Raises: PromptError for an answer without a token of its own.
+    """
     wholes = iter(encode(model, [p + answer for p, own in zip(prompts, answers, strict=True) for answer in own]))
     tails = []
     for head, own in zip(heads, answers, strict=True):
@@ -83,7 +88,7 @@ def _rows_of(model: Model, rows: Rows | None, batch: Sequence[int], lengths: lis
                 yield
 
 
-def _single(
+def read_single_tokens(
     model: Model,
     heads: list[list[int]],
     tails: list[list[list[int]]],
@@ -91,6 +96,11 @@ def _single(
     rows: Rows | None,
     progress: Progress | None,
 ) -> list[Tensor]:
+    """Log-probabilities (natural log, float32, CPU) of each prompt's one-token answers, in one forward per batch.
+
+    `heads` are the prompts' token ids, `tails` their answers' (`answer_tokens`); `rows[i]` steer prompt i.
+    """
+
     def run(batch: list[int]) -> list[Tensor]:
         lengths = [len(heads[i]) for i in batch]
         with (
@@ -105,7 +115,7 @@ def _single(
     return run_batched(model, [len(head) for head in heads], run, progress=progress)
 
 
-def _spelled(
+def read_whole_answers(
     model: Model,
     heads: list[list[int]],
     tails: list[list[list[int]]],
@@ -114,6 +124,11 @@ def _spelled(
     rows: Rows | None,
     progress: Progress | None,
 ) -> list[float]:
+    """Log-likelihoods (natural log) of the answers `flat`: pairs (prompt, answer) of indices into `tails`.
+
+    `heads`, `tails` and `rows` are as in `read_single_tokens`; an answer's log-likelihood is the sum over its tokens.
+    Raises: PromptError when a prompt with its answer does not fit the context.
+    """
     texts = [heads[i] + tails[i][j] for i, j in flat]
     if model.context is not None and max(map(len, texts)) > model.context:
         at = max(range(len(texts)), key=lambda k: len(texts[k]))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
-import logging
 import os
 import platform
 import subprocess
@@ -22,9 +20,9 @@ import pandas as pd
 
 from steerlab.errors import RunError
 from steerlab.files import unwritable, write_atomically
+from steerlab.shards import Where, known_shards, merge_shards, read_shards, write_shard
 from steerlab.trials import digest
 
-LOGGER = logging.getLogger("steerlab")
 FLUSH_SECONDS = 5.0
 FLUSH_ROWS = 5000
 PACKAGES = ("steerlab", "torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas")
@@ -42,41 +40,35 @@ class Run:
         self._lock = lock
         self._buffer: list[Mapping[str, Any]] = []
         self._flushed = time.monotonic()
-        self._shards = _read_shards(path)
-        known = [frame["trial"] for frame in self._shards.values() if "trial" in frame]
-        self.done: set[str] = set(pd.concat(known)) if known else set()
+        self._shards, self.done = known_shards(path / "rows")
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add the rows of one or more whole trials (each row names its `trial`)."""
         self._buffer.extend(rows)
-        self.done.update(str(row["trial"]) for row in rows)
+        self.done.update({str(row["trial"]) for row in rows})
         if len(self._buffer) >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write the buffered rows to disk."""
         if self._buffer:
-            frame = pd.DataFrame(self._buffer)
-            number = max((int(name.split("-")[1]) for name in self._shards), default=-1) + 1
-            name = f"part-{number:06d}"
-            write_atomically(self.path / "rows" / f"{name}.parquet", _parquet(frame))
-            self._shards[name] = frame
+            last = int(self._shards[-1].stem.split("-")[1]) if self._shards else -1
+            self._shards.append(write_shard(self.path / "rows", last + 1, self._buffer))
             self._buffer = []
         self._flushed = time.monotonic()
 
-    def rows(self) -> pd.DataFrame:
-        """All rows so far, in a stable order, each trial once."""
+    def rows(self, where: Where | None = None) -> pd.DataFrame:
+        """The rows so far, in a stable order, each trial once; with `where` those that have the given values.
+
+        Rows lie on disk, not in memory: ask for what is needed, for example {"trial": ids}.
+        """
         self.flush()
-        if not self._shards:
-            return pd.DataFrame()
-        frame = pd.concat([self._shards[name] for name in sorted(self._shards)], ignore_index=True)
-        frame = frame.drop_duplicates(["trial", "program"], keep="first")
-        return frame.sort_values(["trial", "program"], ignore_index=True)
+        return read_shards(self._shards, where)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write rows.parquet, result.json and the finished manifest."""
-        frame = self.rows()
-        write_atomically(self.path / "rows.parquet", _parquet(frame))
+        self.flush()
+        merge_shards(self._shards, self.path / "rows.parquet")
         self.manifest["finished"] = _now()
         write_json(self.path / "manifest.json", self.manifest)
         write_json(self.path / "result.json", summary)
@@ -99,7 +91,7 @@ def open_run(
     Raises: RunError when the directory is in use, not empty without `resume`, of other settings, or not writable.
     """
     old = _old_manifest(path)
-    if old is None and path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+    if old is None and path.is_dir() and any(not _of_a_start(entry) for entry in path.iterdir()):
         raise RunError(f"{path} is not empty and holds no run: choose another --out.")
     if old is not None and not resume:
         raise RunError(f"{path} already holds a run: go on with --resume, or choose another --out.")
@@ -121,6 +113,11 @@ def open_run(
         run.close()
 
 
+def _of_a_start(entry: Path) -> bool:
+    """Whether a run that was killed before it had a manifest can have left this file."""
+    return entry.name == ".lock" or entry.name.startswith(".manifest.json.")
+
+
 def read_run(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """The result and the rows of a finished run.
 
@@ -140,23 +137,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` as readable JSON, atomically."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def _read_shards(path: Path) -> dict[str, pd.DataFrame]:
-    shards: dict[str, pd.DataFrame] = {}
-    for file in sorted((path / "rows").glob("part-*.parquet")):
-        try:
-            shards[file.stem] = pd.read_parquet(file)
-        except (OSError, ValueError) as error:
-            LOGGER.warning("%s is damaged (%s): its rows are computed again", file, str(error).splitlines()[0][:120])
-            file.rename(file.with_suffix(".damaged"))
-    return shards
 
 
 def _old_manifest(path: Path) -> dict[str, Any] | None:

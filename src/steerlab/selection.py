@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from steerlab.errors import OptionError
 from steerlab.statistics import grouped_folds
+from steerlab.sweep import SweepCell
 
 DRAWS = 100
 
@@ -29,13 +30,26 @@ class Fold:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The setting that a fold's training side chose."""
+    """The cell that a fold's training side chose, for the programs of `cwe` (empty: for all)."""
 
-    method: str
-    layer: int
-    coefficient: float
+    cell: SweepCell
     score: float
     reason: str
+    cwe: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """The choice as JSON-able values."""
+        cell = self.cell
+        return {
+            "cwe": self.cwe,
+            "method": cell.method,
+            "layers": cell.layer_set,
+            "coefficient": cell.coefficient,
+            "operation": cell.operation,
+            "positions": cell.positions,
+            "score": self.score,
+            "reason": self.reason,
+        }
 
 
 def nested_folds(
@@ -101,27 +115,53 @@ def choose_template(rows: pd.DataFrame) -> str:
     return max(scores, key=lambda name: (scores[name], -order[name]))
 
 
-def choose_cell(grid: pd.DataFrame, unsteered: pd.DataFrame) -> Choice:
+CELL_COLUMNS = ("method", "layers", "operation", "positions", "coefficient")
+
+
+def choose_cell(
+    grid: pd.DataFrame,
+    unsteered: pd.DataFrame,
+    *,
+    cells: Sequence[SweepCell],
+    cwe: str = "",
+    forbidden: Callable[[SweepCell], str] | None = None,
+) -> Choice:
     """The cell with the highest balanced accuracy on inner held-out rows; the smaller dose on a tie.
 
-    `grid` has the rows of all cells, `unsteered` those of the same programs without steering.
+    `grid` has the rows of all cells, `unsteered` those of the same programs without steering. `forbidden` says of a
+    cell why its side effects are too large (empty: they are not); cells are asked in the order of their rank until one
+    is allowed. Raises: OptionError when there is no cell, or none is allowed.
     """
-    scores = {
-        (str(method), int(layer), float(coefficient)): balanced_accuracy(part)
-        for (method, layer, coefficient), part in split_by(grid, "method", "layer", "coefficient")
-    }
-    if not scores:
+    scores = {tuple(key): balanced_accuracy(part) for key, part in split_by(grid, *CELL_COLUMNS)}
+    known = {_key(cell): cell for cell in cells if _key(cell) in scores}
+    if not known:
         raise OptionError("the grid has no cell: give at least one layer and one coefficient.")
-    ranked = sorted(scores, key=lambda cell: (-scores[cell], abs(cell[2]), cell[1], cell[0], cell[2]))
-    method, layer, coefficient = ranked[0]
-    best, base = scores[ranked[0]], balanced_accuracy(unsteered)
+    ranked = sorted(known, key=lambda key: (-scores[key], abs(key[4]), len(known[key].layers), known[key].layers, key))
+    turned_down: list[str] = []
+    for key in ranked:
+        why = forbidden(known[key]) if forbidden else ""
+        if not why:
+            break
+        turned_down.append(why)
+    else:
+        raise OptionError(
+            f"none of the {len(ranked)} cells stays within the limit of side effects ({turned_down[-1]}): raise "
+            "--max-kl or try smaller coefficients."
+        )
+    best, base = scores[key], balanced_accuracy(unsteered)
     tied = sum(score == best for score in scores.values())
     reason = (
-        f"best of {len(scores)} cells on {grid['program'].nunique()} training programs by balanced accuracy: "
+        f"best of {len(known)} cells on {grid['program'].nunique()} training programs by balanced accuracy: "
         f"{best:.3f} against {base:.3f} unsteered"
     )
+    if turned_down:
+        reason += f"; {len(turned_down)} better ones were turned down for their side effects ({turned_down[0]})"
     if tied > 1:
         reason += f"; {tied} cells tied, the smallest dose was taken"
     if best <= base:
         reason += "; no cell beat the unsteered model there"
-    return Choice(method=method, layer=layer, coefficient=coefficient, score=best, reason=reason)
+    return Choice(cell=known[key], score=best, reason=reason, cwe=cwe)
+
+
+def _key(cell: SweepCell) -> tuple[Any, ...]:
+    return cell.method, cell.layer_set, cell.operation, cell.positions, cell.coefficient

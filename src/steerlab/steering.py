@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from steerlab.errors import InterventionError
+from steerlab.gates import Gate, GateDecisions
 from steerlab.hooks import Stream, attached, prompt_lengths, stream_of
 from steerlab.interventions import OPERATIONS, Intervention
 from steerlab.models import Model, check_layers
@@ -19,11 +21,12 @@ Rows = Sequence[Sequence[Intervention]]
 
 
 @dataclass
-class _Step:
+class Step:
     """One application at one layer: the same operation and positions for some of the rows.
 
     `rows` are indices into the batch (None: all rows, one direction); `directions` [row, d_model] and
-    `coefficients` [row] line up with them, float32 on the layer's device.
+    `coefficients` [row] line up with them, float32 on the layer's device. `gate` says which rows are steered at all:
+    who applies the step takes the others out of `selected`.
     """
 
     operation: str
@@ -31,20 +34,20 @@ class _Step:
     rows: Tensor | None
     directions: Tensor
     coefficients: Tensor
+    gate: Gate | None = None
 
     def apply(self, residual: Tensor, selected: Tensor) -> Tensor:
         """The steered residual [batch, position, d_model]; `selected` [batch, position] says where."""
-        part = residual if self.rows is None else residual[self.rows]
-        where = (selected if self.rows is None else selected[self.rows]).to(part.device)
+        rows = None if self.rows is None or len(self.rows) == len(residual) else self.rows  # ascending: all of them
+        part = residual if rows is None else residual[rows]
+        where = (selected if rows is None else selected[rows]).to(part.device)
         moved = OPERATIONS[self.operation](
             part.float(), self.directions[:, None, :], self.coefficients[:, None, None]
         ).to(residual.dtype)
         moved = torch.where(where[..., None], moved, part)
-        if self.rows is None:
-            return moved
-        return residual.index_copy(0, self.rows, moved)
+        return moved if rows is None else residual.index_copy(0, rows, moved)
 
-    def kept(self, kept: Tensor) -> _Step | None:
+    def kept(self, kept: Tensor) -> Step | None:
         """The step for a batch that goes on with the rows `kept`; None when none of its rows is left."""
         if self.rows is None:
             return self
@@ -53,7 +56,8 @@ class _Step:
         new_rows, sources = torch.nonzero(match, as_tuple=True)
         if len(new_rows) == 0:
             return None
-        return _Step(self.operation, self.positions, new_rows, self.directions[sources], self.coefficients[sources])
+        directions, coefficients = self.directions[sources], self.coefficients[sources]
+        return Step(self.operation, self.positions, new_rows, directions, coefficients, self.gate)
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def steer(model: Model, *interventions: Intervention, lengths: Sequence[int] | N
     real tokens of each row are prompt in forwards without a cache; by default all tokens of a prefill are.
     Raises: VectorError, LayerError, InterventionError before anything is attached.
     """
-    check(model, interventions)
+    check(model, interventions, gates="possible")
     plan = {layer: _uniform_steps(model, interventions, layer) for layer in _layers(interventions)}
     with _steering(model, plan, n_rows=None, lengths=lengths):
         yield
@@ -77,17 +81,30 @@ def steer_rows(model: Model, rows: Rows, *, lengths: Sequence[int] | None = None
     The forwards inside the block must have len(rows) rows (fewer once rows have left through the stream's `keep`).
     """
     for own in rows:
-        check(model, own)
+        check(model, own, gates="possible")
     layers = sorted({layer for own in rows for layer in _layers(own)})
-    plan = {layer: _row_steps(model, rows, layer) for layer in layers}
+    plan = {layer: row_steps(model, rows, layer) for layer in layers}
     with _steering(model, plan, n_rows=len(rows), lengths=lengths):
         yield
 
 
-def check(model: Model, interventions: Sequence[Intervention]) -> None:
-    """Raise with one line unless every intervention fits the model."""
+def check(
+    model: Model, interventions: Sequence[Intervention], *, gates: Literal["possible", "refused"] = "refused"
+) -> None:
+    """Raise with one line unless every intervention fits the model.
+
+    `gates`: whether the caller applies them; those that don't refuse a gated intervention rather than steer every row.
+    """
     for intervention in interventions:
         check_same_model(intervention.vector.model, model.fingerprint)
+        if intervention.gate is not None:
+            if gates == "refused":
+                raise InterventionError(
+                    "a gated intervention was given where gates are not read: use steer, steer_rows, "
+                    "answer_log_likelihoods or generate(..., rows=rows)."
+                )
+            check_same_model(intervention.gate.condition.model, model.fingerprint)
+            check_layers(model, [intervention.gate.layer])
         check_layers(model, intervention.vector.layers)
         for layer in intervention.vector.layers:
             intervention.scaled_direction(layer)
@@ -107,38 +124,41 @@ def _tensors(model: Model, layer: int, doses: Sequence[tuple[object, float]]) ->
     return directions.to(device), coefficients.to(device)
 
 
-def _uniform_steps(model: Model, interventions: Sequence[Intervention], layer: int) -> list[_Step]:
+def _uniform_steps(model: Model, interventions: Sequence[Intervention], layer: int) -> list[Step]:
     steps = []
     for intervention in interventions:
         if layer in intervention.vector.directions and not intervention.inert:
             directions, coefficients = _tensors(model, layer, [intervention.scaled_direction(layer)])
-            steps.append(_Step(intervention.operation, intervention.positions, None, directions, coefficients))
+            kind = intervention.operation, intervention.positions
+            steps.append(Step(*kind, None, directions, coefficients, intervention.gate))
     return steps
 
 
-def _row_steps(model: Model, rows: Rows, layer: int) -> list[_Step]:
+def row_steps(model: Model, rows: Rows, layer: int) -> list[Step]:
+    """What `steer_rows` does at one layer, in order: rows with the same operation, positions and gate share a step."""
     own = [[i for i in row if layer in i.vector.directions and not i.inert] for row in rows]
     steps = []
     for place in range(max(map(len, own), default=0)):
-        kinds = sorted({(row[place].operation, row[place].positions) for row in own if len(row) > place})
-        for kind in kinds:
-            members = [
-                index
-                for index, row in enumerate(own)
-                if len(row) > place and (row[place].operation, row[place].positions) == kind
-            ]
+        kinds: dict[tuple[str, str, Gate | None], list[int]] = {}
+        for index, row in enumerate(own):
+            if len(row) > place:
+                kinds.setdefault((row[place].operation, row[place].positions, row[place].gate), []).append(index)
+        for (operation, positions, gate), members in kinds.items():
             doses = [own[index][place].scaled_direction(layer) for index in members]
             directions, coefficients = _tensors(model, layer, doses)
-            steps.append(_Step(*kind, torch.tensor(members, device=directions.device), directions, coefficients))
+            at = torch.tensor(members, device=directions.device)
+            steps.append(Step(operation, positions, at, directions, coefficients, gate))
     return steps
 
 
 @contextmanager
 def _steering(
-    model: Model, plan: dict[int, list[_Step]], *, n_rows: int | None, lengths: Sequence[int] | None
+    model: Model, plan: dict[int, list[Step]], *, n_rows: int | None, lengths: Sequence[int] | None
 ) -> Iterator[None]:
     stream: Stream
     left = n_rows
+    gates = dict.fromkeys(step.gate for steps in plan.values() for step in steps if step.gate is not None)
+    decisions = {gate: GateDecisions(gate) for gate in gates}
 
     def edit_at(layer: int) -> object:
         def edit(residual: Tensor) -> Tensor:
@@ -147,21 +167,31 @@ def _steering(
                     f"a forward of {residual.shape[0]} rows inside steer_rows for {left}: give one set per row, "
                     "or hand the rows to generate(..., rows=...)."
                 )
-            for step in plan[layer]:
-                residual = step.apply(residual, stream.positions.select(step.positions))
+            for gate, decision in decisions.items():
+                if gate.layer == layer:
+                    decision.read(residual, stream.positions)
+            for step in plan.get(layer, ()):
+                selected = stream.positions.select(step.positions)
+                if step.gate is not None:
+                    selected = decisions[step.gate].restrict(selected)
+                residual = step.apply(residual, selected)
             return residual
 
         return edit
 
     def keep(rows: Tensor) -> None:
         nonlocal left
+        for decision in decisions.values():
+            decision.keep(rows)
         if left is None:
             return
         left = len(rows)
         for layer, steps in plan.items():
             plan[layer] = [kept for step in steps if (kept := step.kept(rows)) is not None]
 
-    edits: dict[nn.Module, object] = {model.layers[layer]: edit_at(layer) for layer in plan}
+    edits: dict[nn.Module, object] = {
+        model.layers[layer]: edit_at(layer) for layer in sorted({*plan, *(gate.layer for gate in decisions)})
+    }
     with attached(model.network, edits=edits, keeper=keep) as stream:  # type: ignore[arg-type]
         if n_rows is not None:
             stream.fixed_rows.append(n_rows)

@@ -22,7 +22,8 @@ class Trial:
     """One setting of a sweep on one part of the data.
 
     `arm` is what is compared (unsteered, steered, a control, or grid for cells that are chosen from), `train` and
-    `test` name the folds: "train" says on which programs the vector was built. `layer` is -1 without steering.
+    `test` name the folds: "train" says on which programs the vector was built. `layers` is a layer set such as "4" or
+    "4+12+20", empty without steering.
     """
 
     arm: str
@@ -31,7 +32,7 @@ class Trial:
     train: str
     test: str
     method: str = ""
-    layer: int = -1
+    layers: str = ""
     coefficient: float = 0.0
     operation: str = "add"
     positions: str = "from_last_prompt_token"

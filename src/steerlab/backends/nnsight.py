@@ -18,14 +18,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steerlab.batches import run_batched
-from steerlab.capturing import _mean
+from steerlab.capturing import mean_at_positions
 from steerlab.errors import InterventionError, MissingExtraError, OptionError, PromptError
-from steerlab.generation import Completion, Decoding, _completion
+from steerlab.generation import Completion, Decoding, completion_if_ended
 from steerlab.hooks import stream_of
 from steerlab.interventions import OPERATIONS, Intervention
 from steerlab.models import Model, check_layers
 from steerlab.positions import check_positions, select
-from steerlab.readout import _check_answers, _tails
+from steerlab.readout import answer_tokens, check_answers
 from steerlab.steering import Rows, check, check_row_count
 from steerlab.tokens import encode, left_padded, shared_prefix
 
@@ -67,7 +67,7 @@ def capture(
             with torch.inference_mode(), envoy.trace(**inputs, use_cache=False, **extra) as tracer:
                 seen = nnsight.save({})
                 for layer, block in blocks.items():
-                    seen[layer] = _mean(_residual(block.output), selected)
+                    seen[layer] = mean_at_positions(_residual(block.output), selected)
                 tracer.stop()
             return [{layer: seen[layer][at] for layer in wanted} for at in range(len(batch))]
 
@@ -91,11 +91,11 @@ def answer_log_likelihoods(
     """
     nnsight = _nnsight()
     own = _own(model, rows, interventions, n_prompts=len(prompts))
-    _check_answers(prompts, answers)
+    check_answers(prompts, answers)
     if not prompts:
         return torch.zeros(0, 0)
     heads = encode(model, prompts)
-    tails = _tails(model, prompts, heads, answers)
+    tails = answer_tokens(model, prompts, heads, answers)
     for prompt, given in zip(prompts, tails, strict=True):
         encode(model, [prompt], new_tokens=max(map(len, given)))
     # An answer's last token is read, never fed: so all one-token answers of a prompt share one text.
@@ -216,7 +216,7 @@ def _chosen(output: Any) -> Int[Tensor, " batch"]:
 def _ended(model: Model, written: Tensor, how: Decoding, *, prompt_tokens: int) -> Completion:
     tokens = written.tolist()
     for n in range(1, len(tokens) + 1):
-        completion = _completion(model, tokens[:n], how, prompt_tokens=prompt_tokens)
+        completion = completion_if_ended(model, tokens[:n], how, prompt_tokens=prompt_tokens)
         if completion is not None:
             return completion
     raise AssertionError("a row neither ended nor reached max_new_tokens")

@@ -20,3 +20,13 @@ def pairs_directory() -> Path:
 def fresh_file() -> Path:
     """Pairs of new programs of the families that the embedded model was trained on (JSON Lines)."""
     return Path(__file__).parent / "fresh.jsonl"
+
+
+def held_out_families_file() -> Path:
+    """Pairs of families that the embedded model was not trained on (JSON Lines)."""
+    return Path(__file__).parent / "held_out_families.jsonl"
+
+
+def exercises_file() -> Path:
+    """Programming exercises of compositions that the embedded model was not trained on (JSON Lines)."""
+    return Path(__file__).parent / "exercises.jsonl"

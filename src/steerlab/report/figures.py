@@ -21,45 +21,57 @@ _OTHER = "#4d535b"
 
 
 def heat_maps(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(title, SVG) per direction method: balanced accuracy by layer and coefficient, chosen cells marked.
+    """(title, SVG) per method, operation and positions: balanced accuracy by layer set and coefficient, choices marked.
 
     Averaged over templates by number of answers; a cell that folds chose shows how many did.
     """
-    methods = list(dict.fromkeys(str(cell.get("method")) for cell in _cells(summary)))
+    cells = [cell for cell in summary.get("grid") or [] if _finite(cell.get(MAIN))]
+    kinds = list(dict.fromkeys(_kind(cell) for cell in cells))
     maps = []
-    for method in methods:
-        cells = [cell for cell in _cells(summary) if str(cell.get("method")) == method]
+    for kind in kinds:
         chosen = Counter(
-            (entry.get("layer"), entry.get("coefficient"))
+            (entry.get("layers"), entry.get("coefficient"))
             for entry in summary.get("selection") or []
-            if str(entry.get("method")) == method
+            if _kind(entry) == kind and not entry.get("cwe")
         )
-        maps.append((f"Layer and coefficient, {method.replace('_', ' ')}", _heat_map(cells, chosen, name=method)))
+        title = ", ".join(["Layer and coefficient", *(part.replace("_", " ") for part in _telling(kind, kinds))])
+        maps.append((title, _heat_map([c for c in cells if _kind(c) == kind], chosen, name="-".join(kind))))
     return maps
 
 
-def _cells(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [cell for cell in summary.get("grid") or [] if _finite(cell.get(MAIN)) and _finite(cell.get("layer"))]
+def _kind(cell: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(cell.get("method")), str(cell.get("operation")), str(cell.get("positions"))
+
+
+def _telling(kind: tuple[str, ...], kinds: Sequence[tuple[str, ...]]) -> list[str]:
+    """The method, and of the rest what differs between maps."""
+    return [part for place, part in enumerate(kind) if place == 0 or len({other[place] for other in kinds}) > 1]
+
+
+def layer_order(layer_set: str) -> tuple[int, list[int]]:
+    """A key that sorts single layers first, then sets by their layers."""
+    layers = [int(part) for part in layer_set.split("+")]
+    return len(layers) > 1, layers
 
 
 def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any], int], *, name: str) -> str:
     import numpy as np
     from matplotlib import colormaps
 
-    layers = sorted({cell["layer"] for cell in cells})
+    layers = sorted({str(cell["layers"]) for cell in cells}, key=layer_order)
     doses = sorted({cell["coefficient"] for cell in cells})
     total, weight = np.zeros((len(layers), len(doses))), np.zeros((len(layers), len(doses)))
     for cell in cells:
-        place = layers.index(cell["layer"]), doses.index(cell["coefficient"])
+        place = layers.index(str(cell["layers"])), doses.index(cell["coefficient"])
         total[place] += cell[MAIN] * (cell.get("n") or 1)
         weight[place] += cell.get("n") or 1
     values = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
     reach = max(0.1, float(np.nanmax(np.abs(values - 0.5))))
-    figure, axes = _canvas(height=1.3 + max(0.24, 0.34 - 0.004 * len(layers)) * len(layers))
+    figure, axes = canvas(height=1.3 + max(0.24, 0.34 - 0.004 * len(layers)) * len(layers))
     colours = colormaps["RdBu"].resampled(31)  # few enough that the colour bar is drawn as vectors, not as an image
     image = axes.pcolormesh(values, cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach, edgecolors="white", linewidth=0.4)
     axes.set_xticks([place + 0.5 for place in range(len(doses))], [f"{dose:g}" for dose in doses])
-    axes.set_yticks([place + 0.5 for place in range(len(layers))], [str(layer) for layer in layers])
+    axes.set_yticks([place + 0.5 for place in range(len(layers))], layers)
     axes.set_xlabel("coefficient")
     axes.set_ylabel("layer")
     for (row, column), value in np.ndenumerate(values):
@@ -71,7 +83,7 @@ def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any
             text = f"{value:.2f}" + (f" ×{folds}" if folds else "")
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, ax=axes, label="balanced accuracy", fraction=0.06, pad=0.03)
-    return _svg(figure, name=f"heat-{name}", label="Heat map of balanced accuracy by layer and coefficient")
+    return svg(figure, name=f"heat-{name}", label="Heat map of balanced accuracy by layer and coefficient")
 
 
 def _box(column: int, row: int) -> Any:
@@ -86,7 +98,7 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
     arms = [arm for arm in ("unsteered", "steered", "recalibrated") if any(arm in (t or {}) for t in table.values())]
     if not table or not arms:
         return None
-    figure, axes = _canvas(height=1.1 + 0.62 * len(table))
+    figure, axes = canvas(height=1.1 + 0.62 * len(table))
     names = list(table)
     step = 0.8 / len(arms)
     for place, arm in enumerate(arms):
@@ -104,8 +116,8 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
     axes.set_yticks(range(len(names)), [_tick(name) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     _share_axis(axes)
-    _legend(figure, axes, columns=len(arms))
-    return _svg(figure, name="cwe", label="Balanced accuracy per CWE with intervals")
+    legend(figure, axes, columns=len(arms))
+    return svg(figure, name="cwe", label="Balanced accuracy per CWE with intervals")
 
 
 def controls(summary: Mapping[str, Any]) -> str | None:
@@ -113,7 +125,7 @@ def controls(summary: Mapping[str, Any]) -> str | None:
     arms = [arm for arm in in_order(summary.get("arms") or {}) if _finite(estimate_of(summary, arm).get("value"))]
     if not arms:
         return None
-    figure, axes = _canvas(height=1.0 + 0.34 * len(arms))
+    figure, axes = canvas(height=1.0 + 0.34 * len(arms))
     for row, arm in enumerate(arms):
         estimate = estimate_of(summary, arm)
         _whisker(axes, row, estimate, colour=COLOURS.get(arm, _OTHER), marker="s" if arm == "steered" else "o")
@@ -130,7 +142,7 @@ def controls(summary: Mapping[str, Any]) -> str | None:
     axes.set_yticks(range(len(arms)), [_tick(arm_name(arm)) for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.7)
     _share_axis(axes)
-    return _svg(figure, name="controls", label="Steered beside every control, with intervals")
+    return svg(figure, name="controls", label="Steered beside every control, with intervals")
 
 
 def layers(summary: Mapping[str, Any]) -> str | None:
@@ -143,7 +155,7 @@ def layers(summary: Mapping[str, Any]) -> str | None:
     if not entries:
         return None
     entries = sorted(entries, key=lambda entry: entry["layer"])
-    figure, axes = _canvas(height=3.0)
+    figure, axes = canvas(height=3.0)
     where = [entry["layer"] for entry in entries]
     found = [entry["reading_auroc"] for entry in entries]
     axes.plot(where, [e["value"] for e in found], "o-", color=COLOURS["steered"], markersize=4, label="reading")
@@ -170,12 +182,12 @@ def layers(summary: Mapping[str, Any]) -> str | None:
     axes.set_ylabel("AUROC")
     axes.set_ylim(-0.02, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, axes, columns=3)
-    return _svg(figure, name="layers", label="AUROC of reading by layer, and of saying")
+    legend(figure, axes, columns=3)
+    return svg(figure, name="layers", label="AUROC of reading by layer, and of saying")
 
 
 def dose(summary: Mapping[str, Any]) -> str | None:
-    """Balanced accuracy and yes-rate (and share of answers parsed) as functions of the coefficient."""
+    """Balanced accuracy, yes-rate and the side effect on ordinary code as functions of the coefficient."""
     entries = sorted(
         (entry for entry in summary.get("dose") or [] if _finite(entry.get("coefficient"))),
         key=lambda entry: entry["coefficient"],
@@ -183,21 +195,22 @@ def dose(summary: Mapping[str, Any]) -> str | None:
     lines = (
         (MAIN, "balanced accuracy", COLOURS["steered"], "o-"),
         ("yes_rate", "says vulnerable", COLOURS["recalibrated"], "s--"),
-        ("parsed_share", "answered", _OTHER, "^:"),
+        ("kl", "side effect (KL, nats per token)", _OTHER, "^:"),
     )
+    entries = [entry | {"kl": (entry.get("kl") or {}).get("value")} for entry in entries]
     drawn = [line for line in lines if any(_finite(entry.get(line[0])) for entry in entries)]
     if not drawn:
         return None
-    figure, axes = _canvas(height=3.0)
+    figure, axes = canvas(height=3.0)
     for key, label, colour, style in drawn:
         points = [(entry["coefficient"], entry[key]) for entry in entries if _finite(entry.get(key))]
         axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, markersize=4, label=label)
     axes.axhline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--")
     axes.axvline(0, color="#9aa0a6", linewidth=0.8)
     axes.set_xlabel("coefficient (0 is unsteered)")
-    axes.set_ylim(-0.02, 1.02)
-    _legend(figure, axes, columns=3)
-    return _svg(figure, name="dose", label="Dose and response")
+    axes.set_ylim(-0.02, 1.02)  # a KL above 1 nat leaves the picture: such a dose breaks the model
+    legend(figure, axes, columns=2)
+    return svg(figure, name="dose", label="Dose and response")
 
 
 def _finite(value: object) -> bool:
@@ -210,7 +223,8 @@ def _tick(name: str) -> str:
     return short.replace("$", r"\$")
 
 
-def _canvas(*, height: float) -> tuple[Figure, Axes]:
+def canvas(*, height: float) -> tuple[Figure, Axes]:
+    """A narrow figure with one set of axes; height in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -227,7 +241,8 @@ def _share_axis(axes: Axes) -> None:
     axes.set_xlabel("balanced accuracy (0.5 is chance)")
 
 
-def _legend(figure: Figure, axes: Axes, *, columns: int) -> None:
+def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
+    """The legend above the axes."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
 
@@ -239,7 +254,7 @@ def _whisker(axes: Axes, height: float, estimate: Mapping[str, Any], *, colour: 
         axes.plot([estimate["value"]], [height], marker, color=colour, markersize=6)
 
 
-def _svg(figure: Figure, *, name: str, label: str) -> str:
+def svg(figure: Figure, *, name: str, label: str) -> str:
     """The figure as one <svg> element with ids of its own; the same figure gives the same text."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steerlab.errors import RunError
-from steerlab.report import figures
+from steerlab.report import analysis_figures, figures
+from steerlab.report.style import SCRIPT, STYLE
 from steerlab.report.tables import (
     ARM_COLUMNS,
     CWE_COLUMNS,
@@ -36,89 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PROGRAM_ROWS = 2000
-
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1a1d21;--soft:#596069;--page:#f5f6f8;--card:#fff;--line:#d9dde3;--accent:#1f5fb4;
---mark:#e8f0fb;--yes:#fde3d3;--cut:#fbdcd9}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#a2a9b3;--page:#15181c;--card:#1e2227;--line:#363c45;
---accent:#86b6f5;--mark:#24364f;--yes:#5a3a22;--cut:#56302d}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}
-main{max-width:74rem;margin:0 auto;padding:1rem}
-h1{font-size:1.05rem;font-weight:600;color:var(--soft);margin:.5rem 0}
-h2{font-size:1.2rem;margin:2.2rem 0 .6rem}
-h3{font-size:1rem;margin:0 0 .4rem}
-p{max-width:65ch;margin:.4rem 0}
-.verdict{font-size:clamp(1.25rem,3.2vw,1.8rem);line-height:1.3;font-weight:600;max-width:48rem;margin:.3rem 0 1rem}
-.facts{color:var(--soft);display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;padding:0;margin:0;list-style:none}
-.soft,.note{color:var(--soft);font-size:.9rem}
-.cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));align-items:start}
-figure{margin:0;background:#fff;color:#1a1d21;border:1px solid var(--line);border-radius:8px;padding:.7rem;
-max-width:40rem}
-figure svg{display:block;width:100%;height:auto}
-figcaption{font-size:.85rem;color:#4c535b;margin-top:.3rem}
-.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;margin:.5rem 0}
-table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.4rem .7rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
-tr>:first-child{text-align:left}
-tbody tr:last-child>*{border-bottom:0}
-thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
-tbody th{font-weight:500}
-tr.marked>*{background:var(--mark);font-weight:700}
-table.words td,table.words th{text-align:left}
-thead button{all:unset;cursor:pointer;font-weight:600}
-thead button:focus-visible,summary:focus-visible{outline:2px solid var(--accent)}
-th[aria-sort=ascending] button::after{content:" ▲"}
-th[aria-sort=descending] button::after{content:" ▼"}
-details{margin:.5rem 0}
-summary{cursor:pointer;color:var(--accent)}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--page);border:1px solid var(--line);border-radius:6px;
-padding:.6rem;margin:.4rem 0;font:.82rem/1.45 ui-monospace,monospace;max-height:28rem;overflow:auto}
-article{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem;margin:.8rem 0}
-.two{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
-.two>*{min-width:0}
-mark{background:var(--yes);color:inherit}
-.tall{max-height:32rem;overflow:auto}
-.tall .scroll{margin:0}
-@media(max-width:40rem){
- table.stacked thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
- table.stacked tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}
- table.stacked tbody tr:last-child{border-bottom:0}
- table.stacked th,table.stacked td{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.12rem .8rem}
- table.stacked th{font-weight:700}
- table.stacked td.none{display:none}
- table.stacked td::before{content:attr(data-label);color:var(--soft)}
-}
-@media print{
- :root{--ink:#000;--soft:#444;--page:#fff;--card:#fff;--line:#bbb;--accent:#000;--mark:#eee;--yes:#eee;--cut:#eee}
- body{font-size:11pt}pre,.tall{max-height:none;overflow:visible}.scroll{overflow:visible}
- figure,article,tr{break-inside:avoid}h2{break-after:avoid}
- .cards{grid-template-columns:1fr 1fr}
-}
-"""
-
-_SCRIPT = """
-for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, place) => {
-    const button = document.createElement("button");
-    button.type = "button"; button.textContent = head.textContent;
-    head.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === "descending";
-      heads.forEach(other => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", down ? "ascending" : "descending");
-      const rows = [...table.tBodies[0].rows], text = row => row.cells[place].textContent;
-      const numeric = rows.some(row => !isNaN(parseFloat(text(row))));
-      const key = row => { const n = parseFloat(text(row)); return isNaN(n) ? -Infinity : n; };
-      rows.sort((a, b) => numeric ? key(a) - key(b) : text(a).localeCompare(text(b)));
-      if (!down) rows.reverse();
-      table.tBodies[0].replaceChildren(...rows);
-    });
-  });
-}
-addEventListener("beforeprint", () => { for (const d of document.querySelectorAll("details")) d.open = true; });
-"""
 
 
 def write_report(summary: Mapping[str, Any], rows: pd.DataFrame, out: Path) -> Path:
@@ -151,18 +69,19 @@ def page(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
         _cwes,
         _generated,
         _examples,
+        _side_effects,
         _selection,
         _grid,
     )
     body = "".join(section(summary) for section in sections) + _programs(rows) + _again(summary)
-    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(_title(summary))}</title><style>{_STYLE}</style></head>"
-        f"<body><main>{body}</main><script>{_SCRIPT}</script></body></html>\n"
+        f"<title>{escape(_title(summary))}</title><style>{STYLE}</style></head>"
+        f"<body><main>{body}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
 
@@ -234,6 +153,24 @@ def _figures(summary: Mapping[str, Any]) -> str:
         *(
             (title, svg, "Training sides only. Boxes: chosen cells, with the number of folds that chose them.")
             for title, svg in figures.heat_maps(summary)
+        ),
+        (
+            "Transfer: the vector of one CWE on programs of another",
+            analysis_figures.transfer(summary),
+            "Gain in balanced accuracy over unsteered at the chosen cell. A gain only on the diagonal is specific to "
+            "its CWE; few programs per field, so read single fields with care.",
+        ),
+        (
+            "How many pairs it takes",
+            analysis_figures.samples(summary),
+            "Held-out programs, chosen cell; drawn several times per number of pairs. Real vectors count where they "
+            "part from random and shuffled ones.",
+        ),
+        (
+            "First-order screening against the exact map",
+            analysis_figures.screening(summary),
+            "Each point is a cell on the first fold's training side: the predicted and the exact mean change of the "
+            "answer margin.",
         ),
     ]
     cards = [
@@ -308,18 +245,45 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\s+|\S+\s*", text)
 
 
-def _selection(summary: Mapping[str, Any]) -> str:
-    entries = summary.get("selection") or []
+def _side_effects(summary: Mapping[str, Any]) -> str:
+    entries = summary.get("side_effects") or []
     if not entries:
         return ""
     rows = [
         [
-            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
-            *(_cell(entry.get(key)) for key in ("template", "method", "layer", "coefficient", "score", "reason")),
+            count(entry["fold"] + 1),
+            str(entry.get("cwe") or "all"),
+            str(entry.get("layers")),
+            _cell(entry.get("coefficient")),
+            f"{entry['kl']['value']:.3g} [{entry['kl']['low']:.3g}, {entry['kl']['high']:.3g}]",
+            number(entry.get("perplexity_unsteered")),
+            number(entry.get("perplexity_steered")),
+            count(entry.get("n_texts")),
         ]
         for entry in entries
     ]
-    columns = ("fold", "template", "method", "layer", "coefficient", "score on the training side", "reason")
+    columns = ("fold", "CWE", "layers", "coefficient", "KL to unsteered, nats per token", "perplexity unsteered")
+    table = html_table((*columns, "perplexity steered", "texts"), rows, kind="stacked")
+    return (
+        "<section><h2>Side effects on ordinary code</h2><p class=soft>Stretches of Python's standard library, every "
+        f"token but the first steered; intervals over texts.</p>{table}</section>"
+    )
+
+
+def _selection(summary: Mapping[str, Any]) -> str:
+    entries = summary.get("selection") or []
+    if not entries:
+        return ""
+    known = ("cwe", "template", "method", "layers", "coefficient", "operation", "positions", "score", "reason")
+    keys = [key for key in known if any(entry.get(key) not in (None, "") for entry in entries)]
+    rows = [
+        [
+            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
+            *(_cell(entry.get(key)) for key in keys),
+        ]
+        for entry in entries
+    ]
+    columns = ("fold", *(key if key != "score" else "score on the training side" for key in keys))
     return (
         "<section><h2>What each fold chose, and why</h2><p class=soft>Chosen on the training side; "
         f"the fold's test programs played no part.</p>{html_table(columns, rows, kind='stacked words')}</section>"
@@ -330,7 +294,18 @@ def _grid(summary: Mapping[str, Any]) -> str:
     cells = summary.get("grid") or []
     if not cells:
         return ""
-    known = ("template", "method", "layer", "coefficient", "balanced_accuracy", "auroc", "yes_rate", "n")
+    known = (
+        "template",
+        "method",
+        "layers",
+        "operation",
+        "positions",
+        "coefficient",
+        "balanced_accuracy",
+        "auroc",
+        "yes_rate",
+        "n",
+    )
     keys = [key for key in known if any(key in cell for cell in cells)]
     ordered = sorted(cells, key=lambda cell: -(cell.get("balanced_accuracy") or -1))
     table = html_table(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ARM_NAMES: Mapping[str, str] = {
     "steered": "steered",
+    "gated": "gated steering",
     "unsteered": "unsteered",
     "prompt_only": "prompt only",
     "recalibrated": "recalibrated threshold",
@@ -126,7 +127,7 @@ def _in_brackets(estimate: Mapping[str, Any]) -> str:
 
 
 def _control_clause(summary: Mapping[str, Any], *, is_gain: bool) -> str:
-    controls = [arm for arm in _mapping(summary.get("arms")) if arm not in ("steered", "unsteered")]
+    controls = [arm for arm in _mapping(summary.get("arms")) if arm not in ("steered", "gated", "unsteered")]
     valued = [arm for arm in controls if number(estimate_of(summary, arm).get("value")) != NOTHING]
     if not valued:
         return ", without any control to compare with"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from steerlab.contrast import ProgramSet, cwe_number
 from steerlab.embedded import fresh_file, pairs_directory
 from steerlab.errors import DataError, nearest
+from steerlab.sources.fresh import load_generated
 from steerlab.sources.jsonl import load_jsonl
 from steerlab.sources.secllmholmes import load_secllmholmes
 from steerlab.sources.starter import load_starter, prove_pairs, starter_folders
@@ -34,7 +35,7 @@ class Source:
 
 
 def _load_fresh(path: Path) -> ProgramSet:
-    return replace(load_jsonl(path), name="fresh", licence="Apache-2.0")
+    return load_generated(path, name="fresh")
 
 
 SOURCES: dict[str, Source] = {
@@ -78,7 +79,7 @@ SOURCES: dict[str, Source] = {
         name="fresh",
         what="generated programs of the families that the embedded model was trained on, none of them in its training",
         licence="Apache-2.0",
-        counts="96 pairs, 12 for each of 8 CWEs, C and Python",
+        counts="the same number of pairs for each of 8 CWEs, C and Python",
         where="in the package",
         needs_path=False,
         load=_load_fresh,

@@ -12,34 +12,47 @@ from steerlab.batches import Progress
 from steerlab.building import rendered_pair
 from steerlab.capturing import capture
 from steerlab.contrast import ContrastPair, Program, ProgramSet, cwe_number
-from steerlab.errors import DataError, LayerError, OptionError, nearest
+from steerlab.errors import DataError, OptionError, nearest
 from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.positions import Positions
 from steerlab.selection import Fold, nested_folds
+from steerlab.sweep import SweepCell, grid, layer_sets, search
 from steerlab.tasks.templates import Template, read_templates, render
+from steerlab.vectors import SteeringVector
 
 LONGEST_ANSWER = 32
 DEFAULT_COEFFICIENTS = (-8.0, -4.0, -2.0, 2.0, 4.0, 8.0)
+SELECTIONS = ("nested", "split")
+ANALYSES = ("transfer", "samples", "gate", "side_effects", "screening")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionSettings:
     """Everything that decides what a detection study computes.
 
-    `layers` empty means four spread over the depth; `scope` says whether one vector serves all CWEs (pooled) or
-    each CWE has its own (per_cwe). `draws` is the number of random and of shuffled vectors.
+    `layers` holds layers, "all", and sets such as "4+12+20" that are steered at once; empty means four layers spread
+    over the depth. The grid is methods x layers x operations x positions x coefficients, whole or drawn at random
+    (`search`, "random:40"). `selection` nested tests on every outer fold, split on the first one only. `scope` says
+    whether one vector serves all CWEs (pooled) or each CWE has its own (per_cwe), `tune` whether the cell is chosen
+    once (all) or for each CWE (per_cwe). `max_kl` is the largest side effect that a chosen cell may have, in nats per
+    token of ordinary code (0: no limit). `draws` is the number of random and of shuffled vectors.
     """
 
     model: str
     pairs: str
-    layers: tuple[int, ...] = ()
+    layers: tuple[int | str, ...] = ()
     coefficients: tuple[float, ...] = DEFAULT_COEFFICIENTS
     methods: tuple[str, ...] = ("mean_difference",)
-    operation: str = "add"
-    positions: Positions = "from_last_prompt_token"
+    operations: tuple[str, ...] = ("add",)
+    positions: tuple[Positions, ...] = ("from_last_prompt_token",)
     dose: str = "absolute"
+    search: str = "grid"
+    selection: str = "nested"
     scope: str = "pooled"
+    tune: str = "all"
+    max_kl: float = 0.0
+    analyses: tuple[str, ...] = ANALYSES
     templates: str = ""
     folds: int = 3
     inner_folds: int = 2
@@ -51,25 +64,36 @@ class DetectionSettings:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.scope not in ("pooled", "per_cwe"):
-            raise OptionError(f"scope {self.scope!r} does not exist. {nearest(self.scope, ('pooled', 'per_cwe'))}")
+        known = {"scope": ("pooled", "per_cwe"), "tune": ("all", "per_cwe"), "selection": SELECTIONS}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise OptionError(
+                    f"{name} {getattr(self, name)!r} does not exist. {nearest(getattr(self, name), values)}"
+                )
+        for analysis in self.analyses:
+            if analysis not in ANALYSES:
+                raise OptionError(f"analysis {analysis!r} does not exist. {nearest(analysis, ANALYSES)}")
         if not self.coefficients or any(not np.isfinite(c) or c == 0 for c in self.coefficients):
             raise OptionError("give at least one coefficient, none of them 0: unsteered is measured anyway.")
         if self.draws < 1 or self.limit < 0 or self.max_new_tokens < 1:
             raise OptionError("draws and max_new_tokens must be at least 1, limit at least 0 (0: no limit).")
-        for name in ("layers", "coefficients", "methods", "cwes"):
+        if not (np.isfinite(self.max_kl) and self.max_kl >= 0):
+            raise OptionError("max_kl must be a number of nats, 0 (no limit) or more.")
+        for name in ("layers", "coefficients", "methods", "operations", "positions", "cwes"):
             values = getattr(self, name)
+            if isinstance(values, str) or not isinstance(values, tuple):
+                raise OptionError(f"{name} must be a list, not {values!r}.")
             if len(set(values)) != len(values):
                 raise OptionError(f"{name} names something twice: {', '.join(map(str, values))}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What the trials draw on. `prompts[template][program id]` are whole prompts; pairs are rendered, too."""
+    """What the trials draw on: programs, pairs and templates that fit, the folds, and the cells to try."""
 
     model: Model
     settings: DetectionSettings
-    layers: tuple[int, ...]
+    cells: tuple[SweepCell, ...]
     programs: tuple[Program, ...]
     pairs: tuple[ContrastPair, ...]
     templates: tuple[Template, ...]
@@ -79,6 +103,11 @@ class Material:
     source: ProgramSet
     _residuals: dict[str, dict[str, int]] = field(default_factory=dict)
     _arrays: dict[str, Mapping[int, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Every layer that some cell steers, ascending."""
+        return tuple(sorted({layer for cell in self.cells for layer in cell.layers}))
 
     def template(self, name: str) -> Template:
         """The template of this name."""
@@ -94,6 +123,7 @@ class Material:
 
     def residuals(self, template: Template, texts: Sequence[str], layer: int) -> np.ndarray:
         """Residuals at the last prompt token of rendered `texts` at `layer`, float32 [text, d_model]."""
+        self.capture(template)
         places = self._residuals[template.name]
         return self._arrays[template.name][layer][[places[text] for text in texts]]
 
@@ -108,15 +138,14 @@ class Material:
         self._residuals[template.name] = {text: place for place, text in enumerate(unique)}
         self._arrays[template.name] = {layer: residual.numpy() for layer, residual in seen.items()}
 
-    def intervention(self, vector: object, coefficient: float) -> Intervention:
-        """`vector` at `coefficient` with the study's operation, positions and dose."""
-        s = self.settings
+    def intervention(self, vector: SteeringVector, cell: SweepCell) -> Intervention:
+        """`vector` as `cell` says, with the study's dose."""
         return Intervention(
-            vector=vector,  # type: ignore[arg-type]
-            coefficient=coefficient,
-            operation=s.operation,
-            positions=s.positions,
-            dose=s.dose,  # type: ignore[arg-type]
+            vector=vector,
+            coefficient=cell.coefficient,
+            operation=cell.operation,
+            positions=cell.positions,
+            dose=self.settings.dose,  # type: ignore[arg-type]
         )
 
 
@@ -159,26 +188,26 @@ def prepare(settings: DetectionSettings, model: Model, source: ProgramSet) -> Ma
     return Material(
         model=model,
         settings=settings,
-        layers=_layers(model, settings.layers),
+        cells=tuple(_cells(model, settings)),
         programs=tuple(programs),
         pairs=tuple(pairs),
         templates=templates,
-        folds=tuple(folds),
+        folds=tuple(folds if settings.selection == "nested" else folds[:1]),
         too_long=tuple(too_long),
         notes=tuple(notes),
         source=source,
     )
 
 
-def _layers(model: Model, given: Sequence[int]) -> tuple[int, ...]:
-    n = model.n_layers
-    layers = tuple(given) or tuple(sorted({n // 4, n // 2, (3 * n) // 4, max(0, n - 2)}))
-    for layer in layers:
-        if not 0 <= layer < n:
-            raise LayerError(
-                f"layer {layer} does not exist: {model.name} has layers 0..{n - 1}. Choose --layers within 0..{n - 1}."
-            )
-    return layers
+def _cells(model: Model, settings: DetectionSettings) -> list[SweepCell]:
+    cells = grid(
+        methods=settings.methods,
+        layers=layer_sets(settings.layers, n_layers=model.n_layers),
+        coefficients=settings.coefficients,
+        operations=settings.operations,
+        positions=settings.positions,
+    )
+    return search(cells, settings.search, seed=settings.seed)
 
 
 def _chosen(source: ProgramSet, settings: DetectionSettings) -> list[Program]:

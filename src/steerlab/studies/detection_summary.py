@@ -11,25 +11,27 @@ import pandas as pd
 
 from steerlab.contrast import cwe_number
 from steerlab.controls import ARMS, CONTROL_METHODS
-from steerlab.selection import Choice, balanced_accuracy, split_by
+from steerlab.selection import CELL_COLUMNS, Choice, balanced_accuracy, split_by
 from steerlab.statistics import holm, mcnemar_exact, paired_difference
+from steerlab.studies.analysis_summary import analysed, side_effect
 from steerlab.studies.detection_material import Material
+from steerlab.studies.detection_trials import pooled
 from steerlab.tasks.detection import answers_from_margins, estimates, reasoning_quality
 from steerlab.tasks.templates import Template, render
 
-Choices = Mapping[int, tuple[Template, Choice]]
+Choices = Mapping[int, tuple[Template, tuple[Choice, ...]]]
 N_EXAMPLES = 6
 
 
 def summarise(
-    material: Material, rows: pd.DataFrame, choices: Choices, readings: pd.DataFrame, *, manifest: Mapping[str, Any]
+    material: Material, rows: pd.DataFrame, choices: Choices, *, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Everything that the table and the report show, as JSON-able values (see docs/reference/results.md)."""
     s = material.settings
     tested = test_rows(material, rows, choices)
     likelihood = tested[tested["readout"] == "likelihood"]
-    layers = _layers(readings, s.level, s.seed)
-    arms = {arm: _arm(likelihood[likelihood["arm"] == arm], s.level, s.seed) for arm in ARMS}
+    layers = _layers(rows[rows["arm"] == "reading"], s.level, s.seed)
+    arms = {arm: _arm(likelihood[likelihood["arm"] == arm], s.level, s.seed) for arm in _present(likelihood)}
     return {
         "study": "vulnerability-detection",
         "model": material.model.name,
@@ -44,12 +46,14 @@ def summarise(
         "differences": _differences(likelihood, s.level, s.seed),
         "holm_by_cwe": _holm_by_cwe(likelihood),
         "selection": [
-            {"fold": number, "template": template.name, **asdict(choice)}
-            for number, (template, choice) in sorted(choices.items())
+            {"fold": number, "template": template.name, **choice.describe()}
+            for number, (template, chosen) in sorted(choices.items())
+            for choice in chosen
         ],
         "grid": _grid(rows),
         "layers": layers,
-        "dose": _dose(rows, choices),
+        "dose": _dose(rows, choices, level=s.level, seed=s.seed),
+        **analysed(material, rows, choices),
         "generated": {
             arm: _arm(part, s.level, s.seed)
             for (arm,), part in split_by(tested[tested["readout"] == "generated"], "arm")
@@ -66,11 +70,9 @@ def test_rows(material: Material, rows: pd.DataFrame, choices: Choices) -> pd.Da
 
     Programs that do not fit the context are in every arm, unanswered, so that each number counts them as unscored.
     """
-    parts = [
-        rows[~rows["arm"].isin(["grid", "unsteered"])],
-        rows[(rows["arm"] == "unsteered") & (rows["test"] != "all")],
-    ]
-    plain = rows[(rows["arm"] == "unsteered") & (rows["test"] == "all")]
+    named = rows[rows["arm"].isin(ARMS)]
+    parts = [named[(named["arm"] != "unsteered") | (named["train"] != "none")]]
+    plain = named[(named["arm"] == "unsteered") & (named["train"] == "none")]
     for fold in material.folds:
         template = choices[fold.number][0].name
         parts.append(plain[plain["group"].isin(fold.test) & (plain["template"] == template)])
@@ -97,6 +99,12 @@ def test_rows(material: Material, rows: pd.DataFrame, choices: Choices) -> pd.Da
     return pd.concat([tested, pd.DataFrame(unscored)], ignore_index=True)
 
 
+def _present(rows: pd.DataFrame) -> list[str]:
+    """The arms that have rows, in the order of ARMS."""
+    found = set(rows["arm"])
+    return [arm for arm in ARMS if arm in found]
+
+
 def _arm(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
     found = estimates(rows, level=level, seed=seed)
     return {name: asdict(estimate) for name, estimate in found.items()}
@@ -106,7 +114,7 @@ def _by_cwe(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for cwe in sorted(rows["cwe"].unique(), key=cwe_number):
         part = rows[rows["cwe"] == cwe]
-        table[cwe] = {arm: _arm(part[part["arm"] == arm], level, seed) for arm in ARMS}
+        table[cwe] = {arm: _arm(part[part["arm"] == arm], level, seed) for arm in _present(rows)}
     return table
 
 
@@ -130,7 +138,7 @@ def _balanced(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _differences(rows: pd.DataFrame, level: float, seed: int) -> dict[str, Any]:
     steered = _right_by_program(rows[rows["arm"] == "steered"])
     table: dict[str, Any] = {}
-    for arm in ARMS:
+    for arm in _present(rows):
         if arm == "steered":
             continue
         other = _right_by_program(rows[rows["arm"] == arm]).reindex(steered.index)
@@ -168,20 +176,20 @@ def _holm_by_cwe(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _grid(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    cells = split_by(rows[rows["arm"] == "grid"], "template", "method", "layer", "coefficient")
+    grid = rows[rows["arm"] == "grid"]
     return [
-        {
-            "template": template,
-            "method": method,
-            "layer": int(layer),
-            "coefficient": float(coefficient),
-            "balanced_accuracy": _finite(balanced_accuracy(part)),
-            "auroc": _auroc(part),
-            "yes_rate": _finite(float((part["answer"] == "vulnerable").mean())),
-            "n": len(part),
-        }
-        for (template, method, layer, coefficient), part in cells
+        dict(zip(("template", *CELL_COLUMNS), key, strict=True)) | _curve_point(part)
+        for key, part in split_by(grid, "template", *CELL_COLUMNS)
     ]
+
+
+def _curve_point(part: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "balanced_accuracy": _finite(balanced_accuracy(part)),
+        "auroc": _auroc(part),
+        "yes_rate": _finite(float((part["answer"] == "vulnerable").mean())),
+        "n": len(part),
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -197,7 +205,9 @@ def _auroc(rows: pd.DataFrame) -> float | None:
 
 def _layers(readings: pd.DataFrame, level: float, seed: int) -> list[dict[str, Any]]:
     table = []
-    for (layer,), part in split_by(readings, "layer"):
+    if readings.empty:
+        return []
+    for (layer,), part in split_by(readings.assign(layer=readings["layers"].astype(int)), "layer"):
         answered = part.assign(answer=pd.Series(answers_from_margins(part["margin"].to_numpy()), index=part.index))
         estimate = estimates(answered, level=level, seed=seed)["auroc"]
         agreement = float(part["agreement"].mean())
@@ -223,26 +233,26 @@ def _reading_notes(layers: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _dose(rows: pd.DataFrame, choices: Choices) -> list[dict[str, Any]]:
-    """Dose-response on the training sides at the layer chosen most often; coefficient 0 is the unsteered model."""
-    layers = [choice.layer for _, choice in choices.values()]
-    layer = max(sorted(set(layers)), key=layers.count)
-    methods = [choice.method for _, choice in choices.values()]
-    method = max(sorted(set(methods)), key=methods.count)
+def _dose(rows: pd.DataFrame, choices: Choices, *, level: float, seed: int) -> list[dict[str, Any]]:
+    """Dose-response on the training sides at the cell chosen most often; coefficient 0 is the unsteered model.
+
+    `kl` is the side effect on ordinary code of the first fold's vector, where it was measured.
+    """
+    cells = [pooled(chosen) for _, chosen in choices.values()]
+    names = [(cell.method, cell.layer_set, cell.operation, cell.positions) for cell in cells]
+    most = max(sorted(set(names)), key=names.count)
     templates = {template.name for template, _ in choices.values()}
-    grid = rows[(rows["arm"] == "grid") & (rows["layer"] == layer) & (rows["method"] == method)]
-    plain = rows[(rows["arm"] == "unsteered") & (rows["test"] == "all") & rows["template"].isin(templates)]
+    at = (rows["method"] == most[0]) & (rows["layers"] == most[1]) & (rows["operation"] == most[2])
+    grid = rows[(rows["arm"] == "grid") & at & (rows["positions"] == most[3])]
+    plain = rows[(rows["arm"] == "unsteered") & (rows["train"] == "none") & rows["template"].isin(templates)]
+    measured = (rows["arm"] == "side_effects") & (rows["train"] == f"fold {min(choices)}")
+    effects = {
+        float(c): side_effect(part, level=level, seed=seed)["kl"]
+        for (c,), part in split_by(rows[measured & at], "coefficient")
+    }
     parts = [(0.0, plain), *((float(c), part) for (c,), part in split_by(grid, "coefficient"))]
     return [
-        {
-            "layer": int(layer),
-            "coefficient": coefficient,
-            "balanced_accuracy": _finite(balanced_accuracy(part)),
-            "auroc": _auroc(part),
-            "yes_rate": _finite(float((part["answer"] == "vulnerable").mean())),
-            "parsed_share": None,
-            "n": len(part),
-        }
+        {"layers": most[1], "coefficient": coefficient, **_curve_point(part), "kl": effects.get(coefficient)}
         for coefficient, part in sorted(parts, key=lambda pair: pair[0])
     ]
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from steerlab.batches import Progress
 from steerlab.building import rendered_pair
@@ -17,12 +14,12 @@ from steerlab.directions import vector_from_residuals
 from steerlab.errors import DataError
 from steerlab.generation import Decoding, generate
 from steerlab.interventions import Intervention
-from steerlab.ngrams import ngram_baseline
 from steerlab.readout import answer_log_likelihoods
 from steerlab.selection import Choice, Fold
 from steerlab.studies.detection_material import Material
+from steerlab.sweep import SweepCell
 from steerlab.tasks.answers import parse_answer
-from steerlab.tasks.detection import answers_from_margins, best_bias
+from steerlab.tasks.detection import answers_from_margins
 from steerlab.tasks.templates import Template, render
 from steerlab.trials import Trial
 from steerlab.vectors import Recipe, SteeringVector
@@ -35,54 +32,93 @@ Vectors = Mapping[str, SteeringVector]  # by CWE; the empty string is the pooled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How one trial steers: the vectors by CWE and the coefficient (None and 0 without steering)."""
+class Plan:
+    """A vector and the cell that says how to steer with it."""
 
-    vectors: Vectors | None = None
-    coefficient: float = 0.0
+    vector: SteeringVector
+    cell: SweepCell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How one trial steers: plans by CWE, the empty string for those without one of their own; none: unsteered."""
+
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+
+    def plan(self, program: Program) -> Plan | None:
+        """What is done to one program."""
+        return self.plans.get(program.cwe) or self.plans.get("")
 
     def of(self, material: Material, program: Program) -> tuple[Intervention, ...]:
         """The interventions on one program."""
-        if self.vectors is None:
-            return ()
-        vector = self.vectors.get(program.cwe) or self.vectors[""]
-        return (material.intervention(vector, self.coefficient),)
+        plan = self.plan(program)
+        return () if plan is None else (material.intervention(plan.vector, plan.cell),)
 
 
 UNSTEERED = Setting()
 
 
 def build_vectors(
-    material: Material, template: Template, groups: frozenset[str], *, method: str, layer: int, seed: int
+    material: Material, template: Template, groups: frozenset[str], *, method: str, layers: Sequence[int], seed: int
 ) -> Vectors:
-    """The pooled vector of the pairs in `groups` at `layer`; with scope per_cwe also one per CWE with pairs there."""
-    pooled = _vector(material, template, material.pairs_in(groups), method=method, layer=layer, seed=seed)
-    vectors = {"": pooled}
+    """The pooled vector of the pairs in `groups` at `layers`; with scope per_cwe also one per CWE with pairs there."""
+    vectors = {"": pairs_vector(material, template, material.pairs_in(groups), method=method, layers=layers, seed=seed)}
     if material.settings.scope == "per_cwe":
         for cwe in sorted({program.cwe for program in material.programs}):
             pairs = material.pairs_in(groups, cwe)
             if pairs:
-                vectors[cwe] = _vector(material, template, pairs, method=method, layer=layer, seed=seed)
+                vectors[cwe] = pairs_vector(material, template, pairs, method=method, layers=layers, seed=seed)
     return vectors
 
 
-def _vector(
-    material: Material, template: Template, pairs: Sequence[ContrastPair], *, method: str, layer: int, seed: int
+def pairs_vector(
+    material: Material,
+    template: Template,
+    pairs: Sequence[ContrastPair],
+    *,
+    method: str,
+    layers: Sequence[int],
+    seed: int,
 ) -> SteeringVector:
+    """The vector of exactly these pairs. Raises: DataError when there is none."""
     if not pairs:
         raise DataError("a training side has no contrast pair: use fewer folds or more pairs.")
     sides = [rendered_pair(template, pair) for pair in pairs]
-    positive = material.residuals(template, [side[0] for side in sides], layer)
-    negative = material.residuals(template, [side[1] for side in sides], layer)
+    positive, negative = (
+        {layer: material.residuals(template, [side[place] for side in sides], layer) for layer in layers}
+        for place in (0, 1)
+    )
     recipe = Recipe(
         method=method,
-        layers=(layer,),
+        layers=tuple(layers),
         positions="last_prompt_token",
         seed=seed,
         source=material.source.name,
         template=template.name,
     )
-    return vector_from_residuals(material.model, {layer: positive}, {layer: negative}, recipe=recipe)
+    return vector_from_residuals(material.model, positive, negative, recipe=recipe)
+
+
+def chosen_setting(
+    material: Material,
+    template: Template,
+    groups: frozenset[str],
+    choices: Sequence[Choice],
+    *,
+    seed: int,
+    method: str = "",
+    sign: float = 1.0,
+) -> Setting:
+    """The choices as plans, with vectors built on `groups`; a control has another `method`, or the other `sign`."""
+    plans: dict[str, Plan] = {}
+    for choice in choices:
+        cell = replace(choice.cell, method=method or choice.cell.method, coefficient=sign * choice.cell.coefficient)
+        vectors = build_vectors(material, template, groups, method=cell.method, layers=cell.layers, seed=seed)
+        if choice.cwe:
+            plans[choice.cwe] = Plan(vector=vectors.get(choice.cwe, vectors[""]), cell=cell)
+        else:
+            plans |= {cwe: Plan(vector=vector, cell=cell) for cwe, vector in vectors.items() if cwe not in plans}
+    return Setting(plans=plans)
 
 
 def read_margins(
@@ -102,10 +138,10 @@ def read_margins(
     texts = [prompts[program.id] for program in asked]
     found = answer_log_likelihoods(model, texts, answers, progress=progress).tolist() if asked else []
     return [
-        _row(trial, program, UNSTEERED, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
+        trial_row(trial, program, UNSTEERED, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
         for program, (yes, no) in zip(asked, found, strict=True)
     ] + [
-        _row(trial, program, UNSTEERED, material, answer=None, unscored="longer than the context")
+        trial_row(trial, program, UNSTEERED, material, answer=None, unscored="longer than the context")
         for program in programs
         if program.id in long
     ]
@@ -132,8 +168,8 @@ def read_cells(
     template = material.template(wanted[0][0].template)
     by_vector: dict[str, list[Program]] = {}
     for program in programs:
-        known = all(program.cwe in (setting.vectors or {}) for _, setting in wanted)
-        by_vector.setdefault(program.cwe if known else "", []).append(program)
+        own = any(program.cwe in setting.plans for _, setting in wanted)
+        by_vector.setdefault(program.cwe if own else "", []).append(program)
     rows: list[Row] = []
     ways: set[str] = set()
     for members in by_vector.values():
@@ -147,7 +183,7 @@ def read_cells(
         ways.add(f"{found.way} ({found.reason})" if found.reason else found.way)
         for (trial, setting), values in zip(wanted, found.log_likelihoods.tolist(), strict=True):
             rows += [
-                _row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
+                trial_row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
                 for program, (yes, no) in zip(members, values, strict=True)
             ]
     return rows, ways
@@ -164,11 +200,11 @@ def read_generated(
     """Generated readout: a greedy explanation, parsed to vulnerable, patched or no answer."""
     template = material.template(trial.template)
     prompts = [render(template, program) for program in programs]
-    rows = None if setting.vectors is None else [setting.of(material, program) for program in programs]
+    rows = [setting.of(material, program) for program in programs] if setting.plans else None
     decoding = Decoding(max_new_tokens=material.settings.max_new_tokens, stop=("\n\n",))
     written = generate(material.model, prompts, decoding=decoding, rows=rows, progress=progress)
     return [
-        _row(
+        trial_row(
             trial,
             program,
             setting,
@@ -181,12 +217,12 @@ def read_generated(
     ]
 
 
-def _row(trial: Trial, program: Program, setting: Setting, material: Material, **found: Any) -> Row:
+def trial_row(trial: Trial, program: Program, setting: Setting, material: Material, **found: Any) -> Row:
+    """One row: the names of the trial, how this program was steered, and what was found."""
     margin = found.get("margin")
     if "answer" not in found:
         (found["answer"],) = answers_from_margins([margin])
-    used = setting.of(material, program)
-    layer = trial.layer if used else -1
+    plan = setting.plan(program)
     return {
         "trial": trial.id,
         "arm": trial.arm,
@@ -194,9 +230,7 @@ def _row(trial: Trial, program: Program, setting: Setting, material: Material, *
         "train": trial.train,
         "test": trial.test,
         "template": trial.template,
-        "method": trial.method,
-        "layer": trial.layer,
-        "coefficient": trial.coefficient,
+        **cell_columns(plan.cell if plan else None),
         "seed": trial.seed,
         "program": program.id,
         "group": program.group,
@@ -210,8 +244,19 @@ def _row(trial: Trial, program: Program, setting: Setting, material: Material, *
         "unscored": found.get("unscored", "") or _why_unscored(found["answer"], margin),
         "completion": found.get("completion", ""),
         "completion_tokens": found.get("completion_tokens", 0),
-        "direction_norm": used[0].vector.norm(layer) if used else 0.0,
-        "residual_norm": used[0].vector.residual_norms[layer] if used else 0.0,
+        "direction_norm": max(map(plan.vector.norm, plan.vector.layers)) if plan else 0.0,
+        "residual_norm": max(plan.vector.residual_norms.values(), default=0.0) if plan else 0.0,
+    }
+
+
+def cell_columns(cell: SweepCell | None) -> Row:
+    """The columns that say how a row was steered; empty for an unsteered one."""
+    return {
+        "method": cell.method if cell else "",
+        "layers": cell.layer_set if cell else "",
+        "operation": cell.operation if cell else "",
+        "positions": cell.positions if cell else "",
+        "coefficient": cell.coefficient if cell else 0.0,
     }
 
 
@@ -221,91 +266,38 @@ def _why_unscored(answer: str | None, margin: float | None) -> str:
     return "no verdict in the text" if margin is None else "a tie"
 
 
-def grid_trial(material: Material, base: Trial, *, method: str, layer: int, coefficient: float) -> Trial:
+def cell_trial(base: Trial, cell: SweepCell, dose: str) -> Trial:
     """The trial of one cell on the part that `base` names."""
-    s = material.settings
     return replace(
         base,
-        method=method,
-        layer=layer,
-        coefficient=coefficient,
-        operation=s.operation,
-        positions=s.positions,
-        dose=s.dose,
-        seed=s.seed,
+        method=cell.method,
+        layers=cell.layer_set,
+        coefficient=cell.coefficient,
+        operation=cell.operation,
+        positions=cell.positions,
+        dose=dose,
     )
 
 
 def steered_arms(
-    material: Material, fold: Fold, template: Template, choice: Choice, base: Trial
+    material: Material, fold: Fold, template: Template, choices: Sequence[Choice], base: Trial
 ) -> list[tuple[Trial, Setting]]:
-    """The arms that steer at a fold's chosen cell: the choice first, then the controls."""
+    """The arms that steer at a fold's chosen cells: the choice first, then the controls."""
     seed = material.settings.seed
+    shared = pooled(choices)
 
-    def arm(name: str, method: str, own_seed: int, coefficient: float) -> tuple[Trial, Setting]:
-        vectors = build_vectors(material, template, fold.train, method=method, layer=choice.layer, seed=own_seed)
-        trial = grid_trial(material, base, method=method, layer=choice.layer, coefficient=coefficient)
-        return replace(trial, arm=name, seed=own_seed), Setting(vectors=vectors, coefficient=coefficient)
+    def arm(name: str, own_seed: int, *, method: str = "", sign: float = 1.0) -> tuple[Trial, Setting]:
+        setting = chosen_setting(material, template, fold.train, choices, seed=own_seed, method=method, sign=sign)
+        cell = replace(shared, method=method or shared.method, coefficient=sign * shared.coefficient)
+        return replace(cell_trial(base, cell, material.settings.dose), arm=name, seed=own_seed), setting
 
-    arms = [
-        arm("steered", choice.method, seed, choice.coefficient),
-        arm("flipped_sign", choice.method, seed, -choice.coefficient),
-    ]
+    arms = [arm("steered", seed), arm("flipped_sign", seed, sign=-1.0)]
     for name, method in CONTROL_METHODS.items():
         for draw in range(material.settings.draws):
-            arms.append(arm(name, method, seed + 101 * (fold.number + 1) + draw, choice.coefficient))
+            arms.append(arm(name, seed + 101 * (fold.number + 1) + draw, method=method))
     return arms
 
 
-def recalibrated_rows(trial: Trial, train: pd.DataFrame, test: pd.DataFrame) -> list[Row]:
-    """Unsteered test rows with the threshold moved by the bias that is best on the training rows."""
-    bias = best_bias(train["margin"].to_numpy(dtype=float), train["label"].tolist())
-    rows: list[Row] = []
-    for row in test.to_dict("records"):
-        margin = float(row["margin"]) + bias
-        (answer,) = answers_from_margins([margin])
-        moved = {"trial": trial.id, "arm": trial.arm, "train": trial.train, "test": trial.test}
-        rows.append({str(key): value for key, value in row.items()} | moved | {"margin": margin, "answer": answer})
-    return rows
-
-
-def ngram_rows(material: Material, trial: Trial, fold: Fold) -> list[Row]:
-    """The n-gram classifier, trained on the programs of the training groups."""
-    train, test = material.in_groups(fold.train), material.in_groups(fold.test)
-    margins = ngram_baseline(
-        [program.code for program in train],
-        [program.label for program in train],
-        [program.code for program in test],
-        seed=material.settings.seed,
-    )
-    return [
-        _row(trial, program, UNSTEERED, material, margin=float(margin))
-        for program, margin in zip(test, margins, strict=True)
-    ]
-
-
-def reading_rows(material: Material, fold: Fold, template: Template, layer: int) -> list[Row]:
-    """What the residual at `layer` knows: minus the held-out projection on the fold's direction, as a margin.
-
-    Projections are centred on the training side's mean, so that folds can be pooled.
-    """
-    vectors = build_vectors(
-        material, template, fold.train, method="mean_difference", layer=layer, seed=material.settings.seed
-    )
-    direction = vectors[""].unit().directions[layer]
-    train = [render(template, program) for program in material.in_groups(fold.train)]
-    test = material.in_groups(fold.test)
-    centre = float(np.mean(material.residuals(template, train, layer) @ direction))
-    seen = material.residuals(template, [render(template, program) for program in test], layer) @ direction
-    return [
-        {
-            "layer": layer,
-            "program": program.id,
-            "group": program.group,
-            "cwe": program.cwe,
-            "label": program.label,
-            "margin": centre - float(value),
-            "agreement": vectors[""].agreement[layer],
-        }
-        for program, value in zip(test, seen, strict=True)
-    ]
+def pooled(choices: Sequence[Choice]) -> SweepCell:
+    """The cell that a fold chose for all CWEs together."""
+    return next(choice.cell for choice in choices if not choice.cwe)

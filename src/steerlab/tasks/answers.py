@@ -53,7 +53,9 @@ _REWRITES = tuple(
         (r",\s*(?:in (?:my|our) \w+|in fact|however|therefore|thus|indeed|strictly speaking),", " "),
     )
 )
-_WRAPPED = re.compile(r"(?<=[^\s.?!:;])[ \t]*\n(?=[a-z])|(?i:(?<=\bnot)|(?<=\bis)|(?<=\bno)|(?<=\bthe))[ \t]*\n(?=\w)")
+_WRAPPED = re.compile(
+    r"(?<=[^\s.?!:;])[ \t]*\n(?=[a-z])|(?i:(?<=\bnot)|(?<=\bis)|(?<=\bno)|(?<=\bthe))[ \t]*\n(?=\w)(?!\w+:)"
+)
 _SENTENCE = re.compile(r"(?:[^.?!;\n]|[.?!;](?![\s)\]]|$))+[.?!;]*")
 _WORD = re.compile(r"[a-z0-9_'+-]*[a-z0-9_][a-z0-9_'+-]*|[,:()\[\]—–]")
 _YES_NO = re.compile(

@@ -1,0 +1,52 @@
+"""Ordinary code to measure side effects on: stretches of Python's own standard library."""
+
+from __future__ import annotations
+
+import sysconfig
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+MODULES = (
+    "bisect",
+    "calendar",
+    "cmd",
+    "colorsys",
+    "csv",
+    "fnmatch",
+    "fractions",
+    "heapq",
+    "queue",
+    "sched",
+    "statistics",
+    "textwrap",
+)
+CHARACTERS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinaryText:
+    """A stretch of whole lines of one module, about 900 characters long."""
+
+    name: str
+    text: str
+
+
+@cache
+def ordinary_code() -> tuple[OrdinaryText, ...]:
+    """One stretch from the middle of each of twelve modules of the standard library, from a function's first line on.
+
+    Nothing is shipped: the text is that of the Python that runs, and differs a little between its versions.
+    """
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    found = []
+    for name in MODULES:
+        lines = (folder / f"{name}.py").read_text("utf-8").splitlines(keepends=True)
+        starts = [place for place, line in enumerate(lines) if line.lstrip().startswith("def ")]
+        piece = ""
+        for line in lines[starts[len(starts) // 2] :]:
+            if len(piece) >= CHARACTERS:
+                break
+            piece += line
+        found.append(OrdinaryText(name=name, text=piece))
+    return tuple(found)
