@@ -10,7 +10,7 @@ from typing import Any
 
 from steerlab.analysers.values import LIMITS, Analysis, Finding, Rank, unscored, why_failed
 from steerlab.sandbox import Isolation, run_untrusted
-from steerlab.sandbox.isolation import PATH
+from steerlab.sandbox.isolation import PATH, SITE_PACKAGES
 from steerlab.sources.reading import read_text
 
 NAME = "semgrep"
@@ -39,7 +39,8 @@ def run_semgrep(programs: Sequence[str], language: str, isolation: Isolation) ->
     """
     names = [f"program{number}.{_SUFFIXES[language]}" for number in range(len(programs))]
     rules = RULES[language]
-    command = ["env", "SEMGREP_SEND_METRICS=off", "SEMGREP_ENABLE_VERSION_CHECK=0"]
+    # It reads trust anchors at its start, which the sandbox does not show; certifi, which it needs, brings some.
+    command = ["env", f"SSL_CERT_FILE={SITE_PACKAGES}/certifi/cacert.pem"]
     command += ["semgrep", "scan", "--metrics=off", "--disable-version-check", "--disable-nosem", "--no-git-ignore"]
     command += ["--quiet", "--json", "--jobs=1", "--timeout=20", f"--config={rules}", *names]
     run = run_untrusted(
