@@ -50,3 +50,10 @@ def ordinary_code() -> tuple[OrdinaryText, ...]:
             piece += line
         found.append(OrdinaryText(name=name, text=piece))
     return tuple(found)
+
+
+def standard_library() -> dict[str, str]:
+    """The top-level modules of Python's standard library by name, those of `ordinary_code` left out: to train on."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    files = [path for path in sorted(folder.glob("*.py")) if path.stem not in MODULES]
+    return {path.stem: path.read_text("utf-8") for path in files}
