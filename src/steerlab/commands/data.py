@@ -11,7 +11,7 @@ import typer
 
 from steerlab import console
 from steerlab.commands.options import AsJson
-from steerlab.errors import OptionError
+from steerlab.errors import DataError, OptionError, nearest
 
 data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs and sets of tasks.")
 
@@ -52,8 +52,8 @@ def data_check(
 
     With --embedded: the bars of the embedded kit (model, pairs, exercises, tasks) in one table with intervals.
     """
-    from steerlab.sources import check_source
-    from steerlab.tasks.task_sets import check_task_set, is_task_set
+    from steerlab.sources import SOURCES, check_source
+    from steerlab.tasks.task_sets import TASK_SETS, check_task_set
 
     if embedded and not source:
         _check_kit(out=out, size="quick" if quick else "full", secllmholmes=secllmholmes, sven=sven, as_json=as_json)
@@ -62,10 +62,14 @@ def data_check(
         raise OptionError("--quick, --secllmholmes, --sven and --out go with --embedded, which takes no source.")
     if not source:
         raise OptionError("name a source (for example starter), or give --embedded for the bars of the embedded kit.")
-    if source.partition(":")[0] == "analysers":
+    name = source.partition(":")[0]
+    known = [*SOURCES, *TASK_SETS, "analysers"]
+    if name not in known:
+        raise DataError(f"source {name!r} does not exist. {nearest(name, known)}")
+    if name == "analysers":
         _check_analysers(source.partition(":")[2] or "starter", as_json=as_json)
         return
-    facts = check_task_set(source) if is_task_set(source) else check_source(source)
+    facts = check_task_set(source) if name in TASK_SETS else check_source(source)
     if as_json:
         console.print_json(facts)
     else:

@@ -10,11 +10,7 @@ from steerlab.tasks.completion import CompletionScore, score_completions, starte
 from steerlab.tasks.scenario_sets import SCENARIO_SETS, check_scenarios, list_scenario_sets
 
 STARTER = "starter-tasks"
-
-
-def is_task_set(spec: str) -> bool:
-    """Whether `spec` ("NAME" or "NAME:PATH") names a set of tasks."""
-    return spec.partition(":")[0] in (STARTER, *SCENARIO_SETS)
+TASK_SETS = (STARTER, *SCENARIO_SETS)  # the names; one behind which a path stands is "NAME:PATH"
 
 
 def list_task_sets() -> list[dict[str, object]]:
@@ -32,7 +28,7 @@ def list_task_sets() -> list[dict[str, object]]:
 
 
 def check_task_set(spec: str) -> dict[str, object]:
-    """What the set at `spec` holds, as JSON values, for `steerlab data check`; see `is_task_set`.
+    """What the set at `spec` holds, as JSON values, for `steerlab data check`; `spec` begins with a name of TASK_SETS.
 
     Raises: DataError for malformed files or a path that is missing or not needed.
     """
