@@ -1,4 +1,4 @@
-"""steerlab data: list, check and fetch sources of contrast pairs."""
+"""steerlab data: list, check and fetch sources of contrast pairs and sets of tasks; measure the analysers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ import typer
 
 from steerlab import console
 from steerlab.commands.options import AsJson
-from steerlab.errors import OptionError
+from steerlab.errors import DataError, OptionError, nearest
 
-data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs.")
+data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs and sets of tasks.")
 
 
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
-    """The sources of contrast pairs: what they hold, their licence, how to get them."""
+    """The sources of contrast pairs and the sets of tasks: what they hold, their licence, how to get them."""
     from steerlab.sources import list_sources
+    from steerlab.tasks.task_sets import list_task_sets
 
-    entries = list_sources()
+    sources, tasks = list_sources(), list_task_sets()
     if as_json:
-        console.print_json({"sources": entries})
+        console.print_json({"sources": sources, "tasks": tasks})
         return
-    for entry in entries:
+    for entry in [*sources, *tasks]:
         console.print_facts(str(entry["name"]), {k: v for k, v in entry.items() if k != "name"})
 
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")] = "",
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A source (starter, fresh, secllmholmes:PATH, sven:PATH, jsonl:FILE), a set of tasks (starter-tasks, "
+            "cyberseceval:PATH, sven-scenarios:PATH), or analysers: how well they judge the starter pairs."
+        ),
+    ] = "",
     embedded: Annotated[bool, typer.Option("--embedded", help="Measure the embedded kit against its bars.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="With --embedded: less of each set, under a minute.")] = False,
     secllmholmes: Annotated[str, typer.Option(help="With --embedded: also on the benchmark in PATH.")] = "",
@@ -39,11 +46,14 @@ def data_check(
     out: Annotated[str, typer.Option(help="With --embedded: where the figure goes; by default below runs/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read a source whole and print its counts; the starter pairs are proven by running them.
+    """Read a source whole and print its counts; starter pairs and tasks are proven by running them.
+
+    analysers, or analysers:SOURCE, measures the analysers that are installed: recall, false alarms, precision per CWE.
 
     With --embedded: the bars of the embedded kit (model, pairs, exercises, tasks) in one table with intervals.
     """
-    from steerlab.sources import check_source
+    from steerlab.sources import SOURCES, check_source
+    from steerlab.tasks.task_sets import TASK_SETS, check_task_set
 
     if embedded and not source:
         _check_kit(out=out, size="quick" if quick else "full", secllmholmes=secllmholmes, sven=sven, as_json=as_json)
@@ -52,11 +62,31 @@ def data_check(
         raise OptionError("--quick, --secllmholmes, --sven and --out go with --embedded, which takes no source.")
     if not source:
         raise OptionError("name a source (for example starter), or give --embedded for the bars of the embedded kit.")
-    facts = check_source(source)
+    name = source.partition(":")[0]
+    known = [*SOURCES, *TASK_SETS, "analysers"]
+    if name not in known:
+        raise DataError(f"source {name!r} does not exist. {nearest(name, known)}")
+    if name == "analysers":
+        _check_analysers(source.partition(":")[2] or "starter", as_json=as_json)
+        return
+    facts = check_task_set(source) if name in TASK_SETS else check_source(source)
     if as_json:
         console.print_json(facts)
     else:
         console.print_facts(source, facts)
+
+
+def _check_analysers(source: str, *, as_json: bool) -> None:
+    from steerlab.sources import load_source
+    from steerlab.tasks.analyser_quality import check_analysers, terminal_table
+
+    facts = check_analysers(load_source(source))
+    if as_json:
+        console.print_json(facts)
+        return
+    console.output().print(terminal_table(facts))
+    for name, how in facts["missing"].items():
+        console.errors().print(f"not measured: {name}: {how}", markup=False)
 
 
 def _check_kit(*, out: str, size: Literal["full", "quick"], secllmholmes: str, sven: str, as_json: bool) -> None:
