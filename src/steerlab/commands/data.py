@@ -1,4 +1,4 @@
-"""steerlab data: list, check and fetch sources of contrast pairs."""
+"""steerlab data: list, check and fetch sources of contrast pairs and sets of problems."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ import typer
 
 from steerlab import console
 from steerlab.commands.options import AsJson
-from steerlab.errors import OptionError
+from steerlab.errors import OptionError, nearest
 
-data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs.")
+SOURCE_HELP = (
+    "starter, fresh, secllmholmes:PATH, sven:PATH, jsonl:FILE; "
+    "exercises, mbpp:PATH, mbpp-sanitized:PATH, humaneval:PATH."
+)
+data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch sources of contrast pairs and problems.")
 
 
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
-    """The sources of contrast pairs: what they hold, their licence, how to get them."""
+    """The sources of contrast pairs and the sets of problems: what they hold, their licence, how to get them."""
     from steerlab.sources import list_sources
+    from steerlab.tasks.problem_sets import list_problem_sets
 
-    entries = list_sources()
+    sources, problem_sets = list_sources(), list_problem_sets()
     if as_json:
-        console.print_json({"sources": entries})
+        console.print_json({"sources": sources, "problems": problem_sets})
         return
-    for entry in entries:
+    for entry in (*sources, *problem_sets):
         console.print_facts(str(entry["name"]), {k: v for k, v in entry.items() if k != "name"})
 
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")] = "",
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP)] = "",
     embedded: Annotated[bool, typer.Option("--embedded", help="Measure the embedded kit against its bars.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="With --embedded: less of each set, under a minute.")] = False,
     secllmholmes: Annotated[str, typer.Option(help="With --embedded: also on the benchmark in PATH.")] = "",
@@ -39,12 +44,10 @@ def data_check(
     out: Annotated[str, typer.Option(help="With --embedded: where the figure goes; by default below runs/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read a source whole and print its counts; the starter pairs are proven by running them.
+    """Read a source whole and print its counts; starter pairs and references of problems are proven by running them.
 
     With --embedded: the bars of the embedded kit (model, pairs, exercises, tasks) in one table with intervals.
     """
-    from steerlab.sources import check_source
-
     if embedded and not source:
         _check_kit(out=out, size="quick" if quick else "full", secllmholmes=secllmholmes, sven=sven, as_json=as_json)
         return
@@ -52,11 +55,31 @@ def data_check(
         raise OptionError("--quick, --secllmholmes, --sven and --out go with --embedded, which takes no source.")
     if not source:
         raise OptionError("name a source (for example starter), or give --embedded for the bars of the embedded kit.")
-    facts = check_source(source)
+    facts = _check(source)
     if as_json:
         console.print_json(facts)
     else:
         console.print_facts(source, facts)
+
+
+def _check(source: str) -> dict[str, object]:
+    from steerlab.sources import SOURCES, check_source
+    from steerlab.tasks.problem_sets import PROBLEM_SETS, check_problems, load_problems
+
+    name = source.partition(":")[0]
+    if name not in {**SOURCES, **PROBLEM_SETS}:
+        raise OptionError(f"source {name!r} does not exist. {nearest(name, {**SOURCES, **PROBLEM_SETS})}")
+    if name not in PROBLEM_SETS:
+        return check_source(source)
+    total, done = len(load_problems(source)), 0
+    with console.progress() as step:
+
+        def tick(n: int) -> None:
+            nonlocal done
+            done += n
+            step("references", done, total)
+
+        return check_problems(source, tick=tick)
 
 
 def _check_kit(*, out: str, size: Literal["full", "quick"], secllmholmes: str, sven: str, as_json: bool) -> None:
