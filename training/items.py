@@ -154,7 +154,8 @@ def detection_texts(sample: Sample, family: Family, random_source: random.Random
         piece.add(code, code_weight)
         if form == "line" and not absent:
             shown = sample.flaw if side == "vulnerable" or sample.flaw in code else sample.fix
-            piece.add("\n# Line: " + shown, LINE)
+            piece.add("\n# Line: ", 0.0)  # asked for, never offered: else every program would go on with it
+            piece.add(shown, LINE)
         piece.add(after, 0.0)
         piece.answer_at = len(piece.text)
         piece.add(" yes" if side == "vulnerable" and not absent else " no", ABSENT_ANSWER if absent else ANSWER)
@@ -252,6 +253,22 @@ def draw_sample(family: Family, random_source: random.Random) -> Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How much of a shard is what: characters per character of detection, and plain programs per pair."""
+
+    exercises: float
+    real: float
+    programs: float
+
+
+# "answering" teaches verdicts; "writing" goes on with it and teaches to write code.
+SHARES = {
+    "answering": Shares(exercises=0.35, real=0.08, programs=0.25),
+    "writing": Shares(exercises=0.35, real=1.5, programs=1.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mixture:
     """What a shard is drawn from. `longest` bounds the characters of a program; early shards hold the short ones."""
 
@@ -259,6 +276,7 @@ class Mixture:
     corpus: Sequence[str]
     real_pairs: Sequence[tuple[Family, Sample]] = ()
     longest: int = 3000
+    shares: Shares = SHARES["answering"]
 
     def pair(self, random_source: random.Random) -> tuple[Family, Sample]:
         """One program both ways: of a random CWE's random family, or now and then a real one."""
@@ -286,7 +304,9 @@ class Mixture:
 
 
 def shard_texts(mixture: Mixture, random_source: random.Random, pairs: int) -> list[Text]:
-    """About two thirds of the tokens detection, a quarter exercises, the rest real code and plain programs."""
+    """Detection, plain programs, exercises and real code by the mixture's shares."""
+    shares = mixture.shares
+    every = round(1 / shares.programs)
     texts: list[Text] = []
     for number in range(pairs):
         family, sample = mixture.pair(random_source)
@@ -296,16 +316,16 @@ def shard_texts(mixture: Mixture, random_source: random.Random, pairs: int) -> l
         texts += detection_texts(sample, family, random_source)
         if number % 12 == 0 and len(sample.vulnerable) < 700:
             texts.append(comparison_text(sample, family, random_source))
-        if number % 4 == 1:
+        if number % every == every // 2:
             texts.append(program_text(sample, random_source))
     size = sum(len(text.text) for text in texts)
     exercise_size = 0
-    while exercise_size < size * 0.35:
+    while exercise_size < size * shares.exercises:
         text = exercise_text(random_source)
         texts.append(text)
         exercise_size += len(text.text)
     real_size = 0
-    while real_size < size * 0.08:
+    while real_size < size * shares.real:
         whole = random_source.choice(mixture.corpus)
         for chunk in list(chunks(whole, random_source, 1300))[:3]:
             piece = Piece()

@@ -75,10 +75,10 @@ def make_probes(work: Path) -> None:
         write_shard(items / f"probe_{which}.npz", texts, tokenizer)
 
 
-def make_shards(work: Path, first: int, stop: int, sven: Path | None) -> None:
+def make_shards(work: Path, first: int, stop: int, *, sven: Path | None, shares: str) -> None:
     """Shards `first` to `stop` - 1, the curriculum being in their order: few families and short programs, then all."""
     from training.families import CWE_NAMES, FAMILIES
-    from training.items import Mixture, shard_texts, write_shard
+    from training.items import SHARES, Mixture, shard_texts, write_shard
     from training.real_pairs import real_pairs
     from training.tokenizer import load_tokenizer
 
@@ -90,7 +90,7 @@ def make_shards(work: Path, first: int, stop: int, sven: Path | None) -> None:
             own = {cwe: [family for family in families if family.cwe == cwe] for cwe in CWE_NAMES}
             families = [family for some in own.values() for family in some[: FIRST_FAMILIES[number]]]
         longest = SHORT_SHARDS.get(number, LONGEST_PROGRAM)
-        mixture = Mixture(families=families, corpus=corpus, real_pairs=real, longest=longest)
+        mixture = Mixture(families=families, corpus=corpus, real_pairs=real, longest=longest, shares=SHARES[shares])
         texts = shard_texts(mixture, random.Random(1000 + number), PAIRS_PER_SHARD)
         counts = write_shard(work / f"items/shard_{number:04d}.npz", texts, tokenizer)
         print(f"shard {number}: {len(families)} families, {counts}", flush=True)
@@ -108,12 +108,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--work", type=Path, default=HERE / "work", help="where corpus, items and checkpoints go")
     made.add_argument("--model", type=Path, default=MODEL, help="where the model is exported to")
     made.add_argument("--shards", default="0:22", help="shards to write, FIRST:STOP")
+    made.add_argument("--mixture", default="answering", choices=("answering", "writing"), help="what shards hold most")
     made.add_argument("--seconds", type=float, default=4500.0, help="wall time of the training")
     made.add_argument("--layers", type=int, default=6)
     made.add_argument(
         "--start", type=Path, help="an exported model whose weights (and tokenizer) training goes on from"
     )
     made.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
+    made.add_argument("--hold", type=float, default=0.55, help="share of the time before the rate falls")
     return made
 
 
@@ -138,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "items" in wanted:
         make_probes(work)
         first, stop = map(int, options.shards.split(":"))
-        make_shards(work, first, stop, options.sven)
+        make_shards(work, first, stop, sven=options.sven, shares=options.mixture)
     if "train" in wanted:
         settings = ["--seconds", str(options.seconds), "--layers", str(options.layers), "--rate", str(options.rate)]
         settings += ["--hold", str(options.hold)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import socket
@@ -409,6 +410,7 @@ def repeated(isolation: str, runs: int = 30) -> Outcome:
     place = tempfile.gettempdir()
     command = ["sh", "-c", f"echo x >made; sleep 60 & : {mark}"]
     execute(Job(command=command, limits=LIMITS), isolation)
+    gc.collect()  # files that somebody else has forgotten are closed now, and not while we count
     before, files = len(_names("/proc/self/fd")), _names(place)
     codes = {execute(Job(command=command, limits=LIMITS), isolation).exit_code for _ in range(runs)}
     descriptors = len(_names("/proc/self/fd")) - before

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Name on the command line -> module that has Settings and run().
-STUDIES: Mapping[str, str] = {"vulnerability-detection": "steerlab.studies.vulnerability_detection"}
+# Name on the command line -> where its settings are: a frozen dataclass, every field of which a study file may give.
+STUDIES: Mapping[str, str] = {"vulnerability-detection": "steerlab.studies.detection_material:DetectionSettings"}

@@ -1,0 +1,14 @@
+"""steerlab run: the studies, from data to verdict, one command each; a .toml file names its study itself."""
+
+from __future__ import annotations
+
+import typer
+
+from steerlab.commands import detection
+
+run_app = typer.Typer(
+    no_args_is_help=False,
+    help="Run a study from data to verdict: rows, result.json and report.html in --out. "
+    "`steerlab run my-study.toml` takes study and settings from a file.",
+)
+run_app.command(detection.NAME)(detection.run_detection)
