@@ -98,11 +98,6 @@ class ProgramSet:
         return {cwe: counts[cwe] for cwe in sorted(counts, key=cwe_number)}
 
 
-def family(cwe: str) -> str:
-    """What a CWE is about in words ("SQL injection"), shared by CWEs of one kind; where none is known, the CWE."""
-    return CWE_NAMES.get(cwe, cwe)
-
-
 def cwe_number(cwe: str) -> int:
     """The number in "CWE-79", for ordering."""
     digits = cwe.rpartition("-")[2]

@@ -64,6 +64,7 @@ def run(
     facts = {
         "tasks_sha256": tasks.sha256,
         "pairs_sha256": source.sha256,
+        "analysers": list(tasks.analysers),
         "model_sha256": model.fingerprint.sha256,
         "dtype": str(model.dtype),
         "cells": len(material.cells),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from steerlab.analysers import family
 from steerlab.batches import Progress
 from steerlab.completion_contrast import (
     CompletionResiduals,
@@ -14,7 +15,7 @@ from steerlab.completion_contrast import (
     completion_residuals,
     completion_vector,
 )
-from steerlab.contrast import ContrastPair, ProgramSet, family
+from steerlab.contrast import ContrastPair, ProgramSet
 from steerlab.errors import DataError
 from steerlab.interventions import Intervention
 from steerlab.models import Model

@@ -22,7 +22,7 @@ CHOICES = {
 class SecureCodeSettings:
     """Everything that decides what a study of secure code computes.
 
-    `tasks` are what the model completes, `pairs` what directions are built from (empty: the tasks' own bodies).
+    `tasks` are what the model completes, `pairs` what directions are built from (empty: the starter pairs).
     The grid is contrasts x methods x layers x operations x positions x coefficients, whole or drawn (`search`);
     `layers` empty means a few spread over the depth, each alone and all at once. Every cell is read by the margin; the
     `shortlist` set-ups with the best margin (0: all) are written out at each of their coefficients, once per task, and
@@ -91,8 +91,8 @@ class SecureCodeSettings:
 
     @property
     def pairs_from(self) -> str:
-        """Where pairs come from: `pairs`, or the tasks' own bodies."""
-        return self.pairs or self.tasks
+        """Where pairs come from: `pairs`; by default the starter pairs, which are the starter tasks' own bodies."""
+        return self.pairs or "starter"
 
     @property
     def prompt_room(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from steerlab.contrast import family
+from steerlab.analysers import family
 from steerlab.controls import ARMS, CONTROL_METHODS
 from steerlab.selection import Choice, split_by
 from steerlab.statistics import Estimate, cluster_bootstrap, holm, mcnemar_exact, paired_difference, wilson
@@ -87,7 +87,7 @@ def tested_rows(material: SecureMaterial, rows: pd.DataFrame) -> pd.DataFrame:
     if not material.too_long:
         return tested
     written = tested[tested["readout"] == "completion"]
-    kinds = written[["arm", "readout", "sample", "seed"]].drop_duplicates().to_dict("records")
+    kinds = written[["arm", "readout", "sample"]].drop_duplicates().to_dict("records")
     unscored = [
         {
             **kind,
@@ -95,6 +95,7 @@ def tested_rows(material: SecureMaterial, rows: pd.DataFrame) -> pd.DataFrame:
             "group": task.group,
             "cwe": task.cwe,
             "family": family(task.cwe),
+            "seed": material.settings.seed,
             "completion": "",
             "unscored": "longer than the context",
         }

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from steerlab.analysers import family
 from steerlab.batches import Progress
-from steerlab.contrast import ContrastPair, family
+from steerlab.contrast import ContrastPair
 from steerlab.controls import CONTROL_METHODS, secure_prompt
 from steerlab.generation import Completion, Decoding
 from steerlab.interventions import Intervention
@@ -158,7 +159,11 @@ def write_completions(
         )
         ways.add(f"{found.way} ({found.reason})" if found.reason else found.way)
         written = [completion for own in found.completions for completion in own]
-        judged = judge_completions(list(members) * len(wanted), [completion.text for completion in written])
+        judged = judge_completions(
+            list(members) * len(wanted),
+            [completion.text for completion in written],
+            analysers=material.task_set.analysers,
+        )
         places = [(trial, own, task) for trial, own in wanted for task in members]
         rows += [
             _names(trial, own, task.cwe) | _of_task(task, sample) | _written(completion) | judgement_columns(judgement)

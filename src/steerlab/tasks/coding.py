@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from steerlab.analysers import ANALYSERS, installed_analysers
 from steerlab.contrast import ContrastPair
-from steerlab.errors import DataError, nearest
+from steerlab.errors import DataError, MissingExtraError, OptionError, nearest
 from steerlab.tasks.completion import CompletionScore, CompletionTask, assemble, score_completions, starter_tasks
 from steerlab.tasks.quality import cyclomatic_complexity, repetition
+from steerlab.tasks.scenario_scoring import ScenarioScore, score_scenarios
+from steerlab.tasks.scenario_sets import SCENARIO_SETS, load_scenarios
+from steerlab.tasks.scenarios import Scenario
 from steerlab.trials import digest
 
 Judge = Literal["tests", "analysers"]
@@ -26,17 +30,18 @@ class CodingTask:
     cwe: str
     language: str
     prompt: str
-    origin: CompletionTask
+    origin: CompletionTask | Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodingTasks:
-    """A set of tasks and who judges their completions: functional tests with an exploit, or analysers."""
+    """A set of tasks and who judges their completions: functional tests with an exploit, or `analysers`."""
 
     name: str
     judge: Judge
     tasks: tuple[CodingTask, ...]
     sha256: str
+    analysers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +67,16 @@ class Judgement:
     unscored: str = ""
 
 
-def load_tasks(spec: str, *, language: str = "", cwes: Sequence[str] = (), limit: int = 0) -> CodingTasks:
-    """The tasks of "starter", of `language` and `cwes` unless empty; `limit` takes about so many, the CWEs in turn.
+def load_tasks(
+    spec: str, *, language: str = "", cwes: Sequence[str] = (), limit: int = 0, analysers: Sequence[str] = ()
+) -> CodingTasks:
+    """The tasks of "starter", or the scenarios of "cyberseceval:PATH" or "sven-scenarios:PATH" that code goes on from.
 
-    Raises: DataError for an unknown set, and when no task is left.
+    Of `language` and `cwes`, unless empty; `limit` takes so many, the CWEs in turn (0: all). `analysers` judge what has
+    no tests; empty means those that are installed and read a language of the tasks.
+    Raises: DataError for an unknown set, and when no task is left; OptionError; MissingExtraError without an analyser.
     """
-    if spec != STARTER:
-        raise DataError(f"tasks {spec!r} do not exist. {nearest(spec, [STARTER])}")
-    tasks = tuple(
-        CodingTask(id=task.id, group=task.id, cwe=task.cwe, language=task.language, prompt=task.prompt, origin=task)
-        for task in starter_tasks()
-    )
+    tasks = _all_tasks(spec)
     for what, wanted, present in (
         ("language", {language} - {""}, {task.language for task in tasks}),
         ("CWE", set(cwes), {task.cwe for task in tasks}),
@@ -83,8 +87,43 @@ def load_tasks(spec: str, *, language: str = "", cwes: Sequence[str] = (), limit
     if not kept:
         raise DataError(f"{spec} has no task of {language} and {', '.join(cwes)}: choose other --cwes or --language.")
     kept = _in_turn(kept, limit) if limit else kept
-    sha = digest([[t.id, t.prompt, t.origin.functional, t.origin.exploit] for t in kept])
-    return CodingTasks(name=spec, judge="tests", tasks=tuple(kept), sha256=sha)
+    sha = digest([[task.id, task.prompt, task.cwe, _tests(task)] for task in kept])
+    if spec == STARTER:
+        return CodingTasks(name=spec, judge="tests", tasks=tuple(kept), sha256=sha)
+    chosen = _analysers(analysers, {task.language for task in kept})
+    return CodingTasks(name=spec, judge="analysers", tasks=tuple(kept), sha256=sha, analysers=chosen)
+
+
+def _all_tasks(spec: str) -> list[CodingTask]:
+    if spec != STARTER and spec.partition(":")[0] not in SCENARIO_SETS:
+        raise DataError(
+            f"tasks {spec!r} do not exist. {nearest(spec, [STARTER, *(f'{n}:PATH' for n in SCENARIO_SETS)])}"
+        )
+    found: Sequence[CompletionTask | Scenario] = starter_tasks() if spec == STARTER else load_scenarios(spec)
+    return [
+        CodingTask(id=task.id, group=task.id, cwe=task.cwe, language=task.language, prompt=task.prompt, origin=task)
+        for task in found
+        if isinstance(task, CompletionTask) or task.form == "completion"
+    ]
+
+
+def _tests(task: CodingTask) -> list[str]:
+    return [task.origin.functional, task.origin.exploit] if isinstance(task.origin, CompletionTask) else []
+
+
+def _analysers(wanted: Sequence[str], languages: set[str]) -> tuple[str, ...]:
+    """The analysers that were asked for, or all that are installed and read one of the languages."""
+    for name in wanted:
+        if name not in ANALYSERS:
+            raise OptionError(f"analyser {name!r} does not exist. {nearest(name, ANALYSERS)}")
+    if wanted:
+        return tuple(wanted)
+    chosen = tuple(name for name in installed_analysers() if languages & set(ANALYSERS[name].languages))
+    if not chosen:
+        raise MissingExtraError(
+            f"no analyser that is installed here reads {', '.join(sorted(languages))}: choose another --language."
+        )
+    return chosen
 
 
 def _in_turn(tasks: Sequence[CodingTask], limit: int) -> list[CodingTask]:
@@ -110,22 +149,38 @@ def task_pairs(tasks: CodingTasks) -> list[ContrastPair]:
             labels={"cwe": task.cwe, "language": task.language, "source": tasks.name},
         )
         for task in tasks.tasks
+        if isinstance(task.origin, CompletionTask)
     ]
 
 
-def judge_completions(tasks: Sequence[CodingTask], texts: Sequence[str], *, workers: int = 0) -> list[Judgement]:
-    """Judge raw continuation i of task i, for each i; `workers` at a time (0: one per core), equal ones once.
+def judge_completions(
+    tasks: Sequence[CodingTask], texts: Sequence[str], *, analysers: Sequence[str] = (), workers: int = 0
+) -> list[Judgement]:
+    """Judge raw completion i of task i, for each i; `workers` at a time (0: one per core), equal ones once.
 
+    Tasks with tests are run, the others are read by `analysers`.
     Raises: OptionError when the lengths differ; MissingExtraError when no isolation works here.
     """
     n = workers or len(os.sched_getaffinity(0))
-    scores = score_completions([task.origin for task in tasks], texts, workers=n)
-    return [_judged(task, score) for task, score in zip(tasks, scores, strict=True)]
+    if len(tasks) != len(texts):
+        raise OptionError(f"{len(texts)} completions do not fit {len(tasks)} tasks: give one for each task.")
+    judged: list[Judgement | None] = [None] * len(tasks)
+    tested = [(at, task.origin) for at, task in enumerate(tasks) if isinstance(task.origin, CompletionTask)]
+    read = [(at, task.origin) for at, task in enumerate(tasks) if isinstance(task.origin, Scenario)]
+    if tested:
+        scores = score_completions([own for _, own in tested], [texts[at] for at, _ in tested], workers=n)
+        for (at, own), score in zip(tested, scores, strict=True):
+            judged[at] = _by_tests(own, score)
+    if read:
+        found = score_scenarios([own for _, own in read], [texts[at] for at, _ in read], analysers=analysers, workers=n)
+        for (at, scenario), reading in zip(read, found, strict=True):
+            judged[at] = _by_analysers(scenario, reading)
+    return [judgement for judgement in judged if judgement is not None]
 
 
-def _judged(task: CodingTask, score: CompletionScore) -> Judgement:
-    program = assemble(task.origin, score.completion)
-    complexity = cyclomatic_complexity(program, task.language, entry=task.origin.entry) if score.parses else None
+def _by_tests(task: CompletionTask, score: CompletionScore) -> Judgement:
+    program = assemble(task, score.completion)
+    complexity = cyclomatic_complexity(program, task.language, entry=task.entry) if score.parses else None
     return Judgement(
         completion=score.completion,
         parses=score.parses,
@@ -138,5 +193,26 @@ def _judged(task: CodingTask, score: CompletionScore) -> Judgement:
         repetition=repetition(score.completion),
         finding=score.finding,
         reason=score.reason,
+        unscored=score.unscored,
+    )
+
+
+def _by_analysers(task: Scenario, score: ScenarioScore) -> Judgement:
+    joint = False if score.parses is False else score.secure if score.parses else None
+    complexity = cyclomatic_complexity(task.prompt + score.completion, task.language, entry="")
+    named = "; ".join(
+        dict.fromkeys(f"{finding.cwe} line {finding.line}: {finding.rule}" for finding in score.findings or ())
+    )
+    return Judgement(
+        completion=score.completion,
+        parses=score.parses,
+        runs=None,
+        functional=None,
+        exploited=None,
+        secure=score.secure,
+        joint=joint,
+        complexity=complexity if score.parses else None,
+        repetition=repetition(score.completion),
+        finding=named,
         unscored=score.unscored,
     )

@@ -17,6 +17,7 @@ def cyclomatic_complexity(program: str, language: str, *, entry: str) -> float |
     if language != "python":
         return None
     from radon.complexity import cc_visit
+    from radon.visitors import Function
 
     try:
         with warnings.catch_warnings():
@@ -24,7 +25,8 @@ def cyclomatic_complexity(program: str, language: str, *, entry: str) -> float |
             blocks = cc_visit(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    own = [block for block in blocks if not entry or block.name == entry.rpartition(".")[2]]
+    functions = [block for block in blocks if isinstance(block, Function)]
+    own = [block for block in functions if not entry or block.name == entry.rpartition(".")[2]]
     return max((float(block.complexity) for block in own), default=None)
 
 
