@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 from conftest import save_tiny, tiny_model
+from steerlab.commands.study_files import read_study_file
 from steerlab.contrast import ProgramSet
 from steerlab.errors import DataError, OptionError, RunError
-from steerlab.generation import generate
+from steerlab.generation import complete_rows
+from steerlab.presets import preset_file, preset_names
 from steerlab.readout import answer_log_likelihoods
 from steerlab.report import page, terminal_table, verdict
 from steerlab.results import read_run
@@ -202,13 +204,10 @@ def test_rows_are_what_the_plain_library_gives(
         ((patched, vulnerable),) = answer_log_likelihoods(
             material.model, [pair.prompt], [(pair.positive, pair.negative)]
         ).tolist()
-        from steerlab.generation import complete_rows
-
         heads = [material.model.tokenizer(task.prompt)["input_ids"]]
         (written,) = complete_rows(material.model, heads, numbers=[number], how=decoding(material), rows=None)
     assert margins[pair.id] == pytest.approx(patched - vulnerable, abs=1e-3)
     assert completions.loc[task.id, "completion"] == written.text
-    assert generate is not None
 
 
 def test_unsteered_and_steered_completions_share_their_seed(
@@ -248,7 +247,14 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_rows(
 
 
 def test_per_family_vectors_and_a_curve_of_completions_run(source: ProgramSet, tmp_path: Path) -> None:
-    own = settings(scope="per_family", curve="completions", layers=(1,), contrasts=("differing",), samples=1)
+    own = settings(
+        scope="per_family",
+        curve="completions",
+        layers=(1,),
+        coefficients=(0.5,),
+        contrasts=("differing",),
+        samples=1,
+    )
     summary = run(own, tiny_model("llama"), tiny_tasks(), source, tmp_path / "run")
     rows = read_run(tmp_path / "run")[1]
     steered = rows[(rows["arm"] == "steered") & (rows["readout"] == "margin") & (rows["train"] == "fold 0")]
@@ -391,6 +397,21 @@ def test_the_page_escapes_what_the_model_wrote(finished: tuple[Path, dict[str, o
     result["examples"][0]["steered"]["completion"] = "<script>alert(1)</script>"
     html = page(result, rows)
     assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+
+
+def secure_presets() -> list[str]:
+    return [name for name in preset_names() if 'study = "secure-code"' in preset_file(name).read_text()]
+
+
+@pytest.mark.parametrize("name", secure_presets())
+def test_a_preset_names_settings_and_layers_that_a_model_of_its_depth_has(name: str, source: ProgramSet) -> None:
+    study, found = read_study_file(preset_file(name))
+    own = SecureCodeSettings(**{"tasks": "tiny", **found, "max_new_tokens": 8, "folds": 2})
+    assert study == "secure-code" and "4+12+20" in own.layers
+    depth = 24 if "starcoder" in name else 28
+    model = tiny_model("qwen2", num_hidden_layers=depth)
+    prepared = prepare(own, model, tiny_tasks(), source)
+    assert prepared.layers == (4, 12, 20)
 
 
 # --- killed ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from steerlab.report import detection_page, secure_page, secure_tables, tables
+from steerlab.report import correctness_page, correctness_tables, detection_page, secure_page, secure_tables, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,12 @@ DETECTION = StudyReport(
 )
 REPORTS: Mapping[str, StudyReport] = {
     "vulnerability-detection": DETECTION,
+    "code-correctness": StudyReport(
+        verdict=correctness_tables.verdict,
+        terminal_table=correctness_tables.terminal_table,
+        sizes=correctness_page.SIZES,
+        body=correctness_page.body,
+    ),
     "secure-code": StudyReport(
         verdict=secure_tables.verdict,
         terminal_table=secure_tables.terminal_table,

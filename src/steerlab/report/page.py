@@ -43,13 +43,18 @@ def write_report(summary: Mapping[str, Any], rows: pd.DataFrame, out: Path) -> P
 def page(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     """The page as HTML: one file, no outside request, every text escaped. What the summary lacks is left out."""
     body = _head(summary) + _notes(summary) + report_of(summary).body(summary, rows) + _again(summary)
+    return document(_title(summary), body)
+
+
+def document(title: str, body: str) -> str:
+    """One file of HTML around `body`, which is HTML; no outside request."""
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(_title(summary))}</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><main>{body}</main><script>{SCRIPT}</script></body></html>\n"
     )
 

@@ -35,8 +35,9 @@ class DetectionSettings:
     over the depth. The grid is methods x layers x operations x positions x coefficients, whole or drawn at random
     (`search`, "random:40"). `selection` nested tests on every outer fold, split on the first one only. `scope` says
     whether one vector serves all CWEs (pooled) or each CWE has its own (per_cwe), `tune` whether the cell is chosen
-    once (all) or for each CWE (per_cwe). `max_kl` and `max_perplexity` are the largest side effects that a chosen cell may
-    have on ordinary code: KL to unsteered in nats per token, and steered by unsteered perplexity (0: no limit). `draws` is the number of random and of shuffled vectors.
+    once (all) or for each CWE (per_cwe). `max_kl` and `max_perplexity` are the largest side effects that a chosen
+    cell may have on ordinary code: KL to unsteered in nats per token, and steered by unsteered perplexity (0: no
+    limit). `draws` is the number of random and of shuffled vectors.
     """
 
     model: str
