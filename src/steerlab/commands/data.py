@@ -15,8 +15,8 @@ from steerlab.errors import DataError, OptionError, nearest
 
 CHECKED = (
     "Pairs (starter, fresh, secllmholmes:PATH, sven:PATH, jsonl:FILE), tasks (starter-tasks, cyberseceval:PATH, "
-    "sven-scenarios:PATH), problems (exercises, mbpp:PATH, mbpp-sanitized:PATH, humaneval:PATH), or analysers: how well "
-    "they judge the starter pairs."
+    "sven-scenarios:PATH), problems (exercises, mbpp:PATH, mbpp-sanitized:PATH, humaneval:PATH), or analysers: how "
+    "well they judge the starter pairs."
 )
 data_app = typer.Typer(no_args_is_help=True, help="List, check and fetch contrast pairs, tasks and problems.")
 
