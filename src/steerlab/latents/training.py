@@ -103,14 +103,14 @@ def train(
             save_checkpoint(state, path, key=key)
         if step is not None:
             step(report)
-    found = write_saelens(_finished(model, state, settings), folder, facts=_facts(settings, texts))
+    found = write_saelens(_finished(model, state, settings), folder, facts=_facts(model, texts, settings))
     path.unlink(missing_ok=True)
     return found
 
 
-def _facts(settings: TrainingSettings, texts: TrainingTexts) -> dict[str, object]:
+def _facts(model: Model, texts: TrainingTexts, settings: TrainingSettings) -> dict[str, object]:
     return {
-        "training": asdict(settings),
+        "model_sha256": model.fingerprint.sha256, "training": asdict(settings),
         "texts_sha256": texts.sha256,
         "skipped_tokens": 1,
         "context_size": LONGEST_TEXT,
