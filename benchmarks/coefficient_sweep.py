@@ -90,7 +90,9 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--layer", type=int, default=2, help="the steered layer")
     parser.add_argument("--threads", type=int, help="threads of torch (all it finds)")
-    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: this process's time, for a shared machine")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: this process's time, for a shared machine"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     if args.threads:

@@ -10,6 +10,7 @@ import pytest
 from steerlab.analysers import family
 from steerlab.controls import secure_prompt
 from steerlab.errors import DataError, OptionError
+from steerlab.tasks.cyberseceval import INSTRUCTION
 from steerlab.tasks.coding import judge_completions, load_tasks, task_pairs
 
 
@@ -64,7 +65,7 @@ def write_scenarios(folder: Path) -> Path:
             "cwe_identifier": cwe,
             "language": "python",
             "line_text": line,
-            "test_case_prompt": prompt,
+            "test_case_prompt": INSTRUCTION + prompt,
             "origin_code": prompt + line,
             "variant": "autocomplete",
         }

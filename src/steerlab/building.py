@@ -54,8 +54,8 @@ def build_from_source(
 
     `template` is a template's name, "none" for the bare programs, or "auto": the first template where every pair names
     a known CWE, else none. With a `contrast` the sides are read as completions of what they have in common, without a
-    question: at the tokens in which they differ ("differing") or at all of theirs ("whole"). Pairs beyond the
-    model's context raise, or are left out with a warning.
+    question: at the tokens in which they differ ("differing") or at all of theirs ("whole"). Pairs beyond the model's
+    context raise, or are left out with a warning.
     Raises: DataError, OptionError, PromptError, LayerError, ZeroDirectionError.
     """
     pairs = _of_cwes(source, cwes)

@@ -12,7 +12,6 @@ from steerlab.commands import correctness, detection, secure_code
 from steerlab.commands.options import AsJson, Out
 
 if TYPE_CHECKING:
-
     Perform = Callable[..., tuple[dict[str, Any], Path]]
 
 

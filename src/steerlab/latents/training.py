@@ -110,7 +110,8 @@ def train(
 
 def _facts(model: Model, texts: TrainingTexts, settings: TrainingSettings) -> dict[str, object]:
     return {
-        "model_sha256": model.fingerprint.sha256, "training": asdict(settings),
+        "model_sha256": model.fingerprint.sha256,
+        "training": asdict(settings),
         "texts_sha256": texts.sha256,
         "skipped_tokens": 1,
         "context_size": LONGEST_TEXT,
