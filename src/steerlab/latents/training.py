@@ -168,7 +168,8 @@ def _step(
 ) -> tuple[float, float, float]:
     """One step of Adam. Gives the squared error, the variance (both summed) and the number of active latents."""
     weights = state.weights
-    pre = ((batch - weights["b_dec"]) @ weights["w_enc"] + weights["b_enc"]).relu()
+    raw = (batch - weights["b_dec"]) @ weights["w_enc"] + weights["b_enc"]
+    pre = raw.relu()
     kept, cut = _kept(pre.detach(), settings)
     activations = pre * kept
     error = batch - activations @ weights["w_dec"] - weights["b_dec"]
@@ -177,7 +178,7 @@ def _step(
     loss = squared / variance
     dead = state.silent > settings.dead_tokens
     if bool(dead.any()):
-        loss = loss + AUXILIARY * _dead_loss(pre, error.detach(), dead, weights["w_dec"])
+        loss = loss + AUXILIARY * _dead_loss(raw, error.detach(), dead, weights["w_dec"])
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     _along_the_sphere(weights["w_dec"])
@@ -204,11 +205,14 @@ def _kept(pre: Float[Tensor, "token latent"], settings: TrainingSettings) -> tup
     return (pre >= cut) & (pre > 0), cut
 
 
-def _dead_loss(pre: Tensor, error: Tensor, dead: Bool[Tensor, " latent"], w_dec: Tensor) -> Tensor:
-    """How well the most active dead latents rebuild what the others left, as a share of it."""
+def _dead_loss(raw: Tensor, error: Tensor, dead: Bool[Tensor, " latent"], w_dec: Tensor) -> Tensor:
+    """How well the most active dead latents rebuild what the others left, as a share of it.
+
+    Their values before the ReLU count, negative ones too: a latent that is never positive still learns.
+    """
     own = torch.nonzero(dead)[:, 0]
-    values, places = pre[:, own].topk(min(len(own), error.shape[1] // 2), dim=1, sorted=False)
-    activations = torch.zeros(len(pre), len(own)).scatter(1, places, values)
+    values, places = raw[:, own].topk(min(len(own), error.shape[1] // 2), dim=1, sorted=False)
+    activations = torch.zeros(len(raw), len(own)).scatter(1, places, values)
     left = error - activations @ w_dec[own]
     share = min(1.0, len(own) / (error.shape[1] // 2))
     return share * left.square().sum() / error.square().sum().clamp_min(1e-9)
