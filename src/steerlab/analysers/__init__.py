@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from steerlab.analysers import bandit, gcc, semgrep
 from steerlab.analysers.parsing import parses_python
 from steerlab.analysers.values import Analyser, Analysis, Finding, unscored
-from steerlab.analysers.weaknesses import COVERS, FAMILIES, covers, has_finding, related
+from steerlab.analysers.weaknesses import COVERS, FAMILIES, covers, family, has_finding, related
 from steerlab.errors import MissingExtraError, OptionError, nearest
 from steerlab.sandbox import Isolation
 
@@ -22,6 +22,7 @@ __all__ = [
     "analyse",
     "analyse_many",
     "covers",
+    "family",
     "has_finding",
     "installed_analysers",
     "related",
