@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from steerlab.latents.texts import TrainingTexts, round_of, token_rows
 from steerlab.models import Model, check_layers
 from steerlab.trials import digest
 
-Kind = Literal["topk", "batchtopk"]
+KINDS = ("topk", "batchtopk")
 Step = Callable[["Report"], None]
 
 ROUND_TEXTS = 96  # whose tokens are mixed
@@ -44,15 +43,15 @@ class TrainingSettings:
     layer: int
     n_latents: int
     k: int = 32
-    kind: Kind = "batchtopk"
+    kind: str = "batchtopk"
     tokens: int = 2_000_000
     dead_tokens: int = 100_000
     rate: float = 1e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise OptionError(f"kind {self.kind!r} does not exist. {nearest(self.kind, get_args(Kind))}")
+        if self.kind not in KINDS:
+            raise OptionError(f"kind {self.kind!r} does not exist. {nearest(self.kind, KINDS)}")
         if not 1 <= self.k <= self.n_latents:
             raise OptionError(f"k {self.k} is not possible with {self.n_latents} latents: choose one within them.")
         if self.tokens < BATCH_TOKENS or self.rate <= 0:
