@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +24,9 @@ from steerlab.commands.options import (
     SettingsFile,
     Trust,
 )
+
+if TYPE_CHECKING:
+    from steerlab.commands.study_files import Asked
 
 NAME = "secure-code"
 
@@ -107,11 +111,11 @@ def run_secure_code(
     asked = asked_for(NAME, given, preset=preset, file=settings, trust_remote_code=trust_remote_code, needed=needed)
     may_be_zero = {"shortlist": shortlist, "temperature": temperature}
     own = asked.settings | {name: value for name, value in may_be_zero.items() if value is not None}
-    _run(replace(asked, settings=own), resume=resume, as_json=as_json)
+    console.print_study(*perform(replace(asked, settings=own), resume=resume), as_json=as_json)
 
 
-def _run(asked: Any, *, resume: bool, as_json: bool) -> None:
-    from steerlab.commands.detection import print_study
+def perform(asked: Asked, *, resume: bool) -> tuple[dict[str, Any], Path]:
+    """Run the study as it was asked for: its summary and its directory."""
     from steerlab.commands.study_files import make_settings, run_directory
     from steerlab.errors import OptionError
     from steerlab.models import load_model
@@ -136,5 +140,4 @@ def _run(asked: Any, *, resume: bool, as_json: bool) -> None:
     model = load_model(settings.model, **asked.load)
     console.errors().print(f"run directory: {out}", markup=False)
     with console.progress() as step:
-        summary = run_study(settings, model, tasks, source, out, resume=resume, step=step)
-    print_study(summary, out, as_json=as_json)
+        return run_study(settings, model, tasks, source, out, resume=resume, step=step), out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from steerlab.commands import detection, secure_code
+from steerlab.commands import correctness, detection, secure_code
 
 run_app = typer.Typer(
     no_args_is_help=False,
@@ -13,3 +13,4 @@ run_app = typer.Typer(
 )
 run_app.command(detection.NAME)(detection.run_detection)
 run_app.command(secure_code.NAME)(secure_code.run_secure_code)
+run_app.command(correctness.NAME)(correctness.run_correctness)

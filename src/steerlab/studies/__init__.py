@@ -8,4 +8,5 @@ from collections.abc import Mapping
 STUDIES: Mapping[str, str] = {
     "vulnerability-detection": "steerlab.studies.detection_material:DetectionSettings",
     "secure-code": "steerlab.studies.secure_settings:SecureCodeSettings",
+    "code-correctness": "steerlab.studies.correctness_material:CorrectnessSettings",
 }

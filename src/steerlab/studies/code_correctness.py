@@ -212,5 +212,6 @@ def _effect(bench: Bench) -> dict[str, Any]:
     summary = summarise_correctness(bench, arms)
     summary["verdict"] = verdict(summary)
     bench.opened.finish(summary)
-    write_report({**summary, "manifest": bench.opened.manifest}, pd.DataFrame(), bench.opened.path)
-    return {**summary, "manifest": bench.opened.manifest}
+    summary = {**summary, "manifest": bench.opened.manifest}
+    write_report(summary, pd.DataFrame(), bench.opened.path)
+    return summary
