@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/coefficient_sweep.py --json
 
-The embedded model on ten of the package's exercises, a fixed direction added at all positions throughout generation. `ratio`
-is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); the works take
-turns in the order a b b a. `programs_different` compares every program, token by token; `programs_moved` counts those
-that steering changed: a sweep that changes nothing proves nothing.
+The embedded model on ten of the package's exercises, a fixed direction added at all positions throughout generation.
+`ratio` is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); which of
+the two goes first alternates. `programs_different` compares every program, token by token; `programs_moved` counts
+those that steering changed: a sweep that changes nothing proves nothing.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--layer", type=int, default=2, help="the steered layer")
     parser.add_argument("--threads", type=int, help="threads of torch (all it finds)")
-    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: this process's time, for a shared machine")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: this process's time, for a shared machine"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     if args.threads:
