@@ -15,9 +15,9 @@ BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("7 surfaces", ("cli", "commands", "console", "doctor")),
     ("6 studies", ("kit", "studies", "report")),
-    ("5 experiments", ("results", "shards", "selection", "controls", "sweep", "presets", "ordinary")),
+    ("5 experiments", ("equivalence", "results", "shards", "selection", "controls", "sweep", "presets", "ordinary")),
     ("4 evaluation", ("building", "ngrams", "tasks", "sources", "sandbox")),
-    ("3 inference", ("backends", "wave", "doses", "screening", "side_effects", "generation", "readout")),
+    ("3 inference", ("backends", "bake", "wave", "doses", "screening", "side_effects", "generation", "readout")),
     ("2 the residual stream", ("directions", "capturing", "steering")),
     ("1 the model", ("batches", "caches", "tokens", "models", "model_checks", "hooks")),
     ("0 values and maths: no model", ()),

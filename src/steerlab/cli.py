@@ -7,7 +7,7 @@ import sys
 import typer
 
 from steerlab import console
-from steerlab.commands import correctness, detection, models, runs
+from steerlab.commands import correctness, models, quickstart, runs
 from steerlab.commands.data import data_app
 from steerlab.commands.sandbox import sandbox_app
 from steerlab.commands.studies import run_app
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(detection.quickstart)
+app.command()(quickstart.quickstart)
 app.add_typer(run_app, name="run")
 app.command()(models.doctor)
 app.command()(models.generate)

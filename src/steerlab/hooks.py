@@ -190,7 +190,7 @@ def last_logits_only(network: nn.Module, head: nn.Module | None, *, n_positions:
 
 
 class StopForwardError(Exception):
-    """Raised by a reader to end a forward when no higher layer is wanted; caught by `capture` only."""
+    """Raised by a reader to end a forward when no higher layer is wanted; who attaches such a reader catches it."""
 
 
 def hook_count(network: nn.Module) -> int:
@@ -248,6 +248,33 @@ def attached_untracked(
             handles.append(layer.register_forward_pre_hook(inputs_of(change), with_kwargs=True, prepend=True))
         for layer, edit in edits.items():
             handles.append(layer.register_forward_hook(edit_of(edit), prepend=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def attached_to_sums(*, edits: Mapping[nn.Module, Edit]) -> Iterator[None]:
+    """Attach edits to layers as vLLM has them: they give (part, rest), and the residual stream is the sum of the two.
+
+    An edit is given the residual [token, d_model] and gives it back in float32; the difference goes into the first
+    part. A layer that gives one tensor gives the residual itself. Everything is removed at the end, also on error.
+    """
+
+    def edit_of(change: Edit) -> Callable[[nn.Module, object, object], object]:
+        def hook(_: nn.Module, __: object, output: object) -> object:
+            if isinstance(output, Tensor):
+                return change(output).to(output.dtype)
+            assert isinstance(output, tuple)
+            part, rest, *more = output
+            residual = part if rest is None else part.float() + rest.float()
+            return (part + (change(residual) - residual).to(part.dtype), rest, *more)
+
+        return hook
+
+    handles = [layer.register_forward_hook(edit_of(edit), prepend=True) for layer, edit in edits.items()]
+    try:
         yield
     finally:
         for handle in handles:

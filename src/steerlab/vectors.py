@@ -20,7 +20,8 @@ class ModelFingerprint:
     """What a vector must agree with to be used on a model.
 
     `sha256` is over the norm weights and a sample of the embedding, rounded to bfloat16, so that the same
-    checkpoint has the same fingerprint in float32 and bfloat16. `name` is for people only.
+    checkpoint has the same fingerprint in float32 and bfloat16. `name` is for people only. A vector of another tool
+    does not know its model: then `sha256` is empty, `n_layers` the least possible, and `bound_to` says which model.
     """
 
     name: str
@@ -143,6 +144,11 @@ class SteeringVector:
 
 def check_same_model(vector: ModelFingerprint, model: ModelFingerprint) -> None:
     """Raise VectorError when a vector made for `vector` is used on `model`."""
+    if not vector.sha256:
+        raise VectorError(
+            f"the vector is for {vector.name}: say that it is for {model.name} with `steerlab vector import FILE "
+            f"--model {model.name} --out OUT.safetensors` (in Python: bound_to)."
+        )
     if vector.d_model != model.d_model:
         raise VectorError(
             f"the vector has d_model {vector.d_model}, {model.name} has {model.d_model}: build one for this model."
@@ -152,3 +158,20 @@ def check_same_model(vector: ModelFingerprint, model: ModelFingerprint) -> None:
             f"the vector was built for {vector.name} ({vector.sha256[:12]}), not for {model.name} "
             f"({model.sha256[:12]}): build one with `steerlab vector build --model {model.name}`."
         )
+
+
+def bound_to(vector: SteeringVector, model: ModelFingerprint) -> SteeringVector:
+    """The vector of another tool, taken as one for `model`; a vector that knows its model must be for this one.
+
+    Raises: VectorError when width, layers or model type say that it can't be.
+    """
+    own = vector.model
+    if own.sha256:
+        check_same_model(own, model)
+    elif own.model_type not in ("", model.model_type):
+        raise VectorError(f"the vector is for a model of type {own.model_type}: {model.name} is {model.model_type}.")
+    elif own.d_model != model.d_model:
+        raise VectorError(f"the vector has d_model {own.d_model}, {model.name} has {model.d_model}.")
+    elif own.n_layers > model.n_layers:
+        raise VectorError(f"the vector needs {own.n_layers} layers: {model.name} has {model.n_layers}.")
+    return replace(vector, model=model)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from steerlab import console
-from steerlab.commands.detection import print_study
 from steerlab.commands.options import (
     AsJson,
     Device,
@@ -23,6 +22,9 @@ from steerlab.commands.options import (
     SettingsFile,
     Trust,
 )
+
+if TYPE_CHECKING:
+    from steerlab.commands.study_files import Asked
 
 NAME = "code-correctness"
 NEEDED = {"model": "--model embedded", "sae": "--sae embedded", "problems": "--problems exercises"}
@@ -99,10 +101,24 @@ def run_correctness(
         "revision": revision,
     }
     asked = asked_for(NAME, given, preset=preset, file=settings, trust_remote_code=trust_remote_code, needed=NEEDED)
-    _run(asked, resume=resume, stages=(first, last), window=(start, end or None), as_json=as_json)
+    summary, where = perform(asked, resume=resume, stages=(first, last), window=(start, end or None))
+    if last == "effect":
+        console.print_study(summary, where, as_json=as_json)
+    elif as_json:
+        console.print_json({**summary, "out": str(where)})
+    else:
+        plain = {key: value for key, value in summary.items() if not isinstance(value, dict | list)}
+        console.print_facts(f"{NAME} until {last}", {**plain, "out": where})
 
 
-def _run(asked: Any, *, resume: bool, stages: tuple[str, str], window: tuple[int, int | None], as_json: bool) -> None:
+def perform(
+    asked: Asked,
+    *,
+    resume: bool,
+    stages: tuple[str, str] = ("problems", "effect"),
+    window: tuple[int, int | None] = (0, None),
+) -> tuple[dict[str, Any], Path]:
+    """Run the stages as they were asked for: the summary of the last one, and the run's directory."""
     from steerlab.commands.study_files import make_settings, run_directory
     from steerlab.latents import load_saes
     from steerlab.models import load_model
@@ -129,13 +145,7 @@ def _run(asked: Any, *, resume: bool, stages: tuple[str, str], window: tuple[int
             window=window,
             step=step,
         )
-    if stages[1] == "effect":
-        print_study(summary, out, as_json=as_json)
-    elif as_json:
-        console.print_json({**summary, "out": str(out)})
-    else:
-        plain = {key: value for key, value in summary.items() if not isinstance(value, dict | list)}
-        console.print_facts(f"{NAME} until {stages[1]}", {**plain, "out": out})
+    return summary, out
 
 
 def _redraw(out: str, *, as_json: bool) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from steerlab.errors import VectorError
 from steerlab.files import write_atomically
-from steerlab.vectors import ModelFingerprint, Recipe, SteeringVector
+from steerlab.formats.foreign import layer_number, read_file
+from steerlab.formats.manifest import facts_of, vector_from
+from steerlab.vectors import SteeringVector
 
 FORMAT = "steerlab-vector-1"
-SITE = "residual stream, output of the decoder layer (0-based)"
 
 
 def save_vector(vector: SteeringVector, path: Path) -> None:
@@ -27,16 +26,7 @@ def save_vector(vector: SteeringVector, path: Path) -> None:
         f"direction.{layer}": np.ascontiguousarray(vector.directions[layer], dtype=np.float32)
         for layer in vector.layers
     }
-    facts = {
-        "format": FORMAT,
-        "producer": "steerlab",
-        "site": SITE,
-        "model": json.dumps(asdict(vector.model)),
-        "recipe": json.dumps(asdict(vector.recipe)),
-        "residual_norms": json.dumps({str(k): v for k, v in vector.residual_norms.items()}),
-        "agreement": json.dumps({str(k): v for k, v in vector.agreement.items()}),
-    }
-    write_atomically(path, save(tensors, metadata=facts))
+    write_atomically(path, save(tensors, metadata={"format": FORMAT, **facts_of(vector)}))
 
 
 def load_vector(path: Path) -> SteeringVector:
@@ -46,33 +36,16 @@ def load_vector(path: Path) -> SteeringVector:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise VectorError(f"{path} does not exist: build a vector with `steerlab vector build`.")
+    read_file(path, n_bytes=0)
     try:
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise VectorError(f"{path} is not a readable safetensors file: {error}") from None
     if facts.get("format") != FORMAT:
         raise VectorError(f"{path} is not a steerlab vector (format {facts.get('format')!r}, expected {FORMAT}).")
     try:
-        recipe = json.loads(facts["recipe"])
-        return SteeringVector(
-            directions={_layer(name): tensor.astype(np.float32) for name, tensor in tensors.items()},
-            model=ModelFingerprint(**json.loads(facts["model"])),
-            recipe=Recipe(**{**recipe, "layers": tuple(recipe["layers"])}),
-            residual_norms={int(k): float(v) for k, v in json.loads(facts["residual_norms"]).items()},
-            agreement={int(k): float(v) for k, v in json.loads(facts["agreement"]).items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, VectorError):
-            raise VectorError(f"{path}: {error}") from None
-        raise VectorError(f"{path} has a damaged header: {error!r}.") from None
-
-
-def _layer(name: str) -> int:
-    kind, _, number = name.partition(".")
-    if kind != "direction" or not number.isdigit():
-        raise VectorError(f"unknown tensor {name!r}.")
-    return int(number)
+        return vector_from(facts, {layer_number(name): tensor.astype(np.float32) for name, tensor in tensors.items()})
+    except VectorError as error:
+        raise VectorError(f"{path}: {error}") from None
