@@ -217,6 +217,10 @@ RIGHT = {
         "from decimal import Decimal\nfrom fractions import Fraction\nimport datetime\n"
         "assert f() == (Decimal('0.1'), Fraction(1, 3), datetime.date(2024, 2, 29), 10 ** 5000, float('inf'))",
     ),
+    "Python's own types": (
+        "def f(x, kind): return kind if kind is int else [y for y in x if not isinstance(y, kind)]",
+        "assert f((1, 'a'), str) == [1] and f((), int) is int and f((), int) is not bool",
+    ),
     "files beside it": ("def f(p):\n  with open(p, 'w') as h: h.write('x')", "f('y')\nassert open('y').read() == 'x'"),
 }
 

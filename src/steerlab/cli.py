@@ -7,7 +7,7 @@ import sys
 import typer
 
 from steerlab import console
-from steerlab.commands import detection, models, runs
+from steerlab.commands import detection, leaving, models, runs
 from steerlab.commands.data import data_app
 from steerlab.commands.sandbox import sandbox_app
 from steerlab.commands.studies import run_app
@@ -26,6 +26,8 @@ app.command()(detection.quickstart)
 app.add_typer(run_app, name="run")
 app.command()(models.doctor)
 app.command()(models.generate)
+app.command()(leaving.bake)
+app.command()(leaving.equivalence)
 app.command()(runs.report)
 app.command()(runs.presets)
 app.add_typer(vector_app, name="vector")

@@ -17,11 +17,13 @@ from steerlab.trials import digest
 from steerlab.vectors import MINIMAL_NORM, Direction, Recipe, SteeringVector
 
 Side = Float[np.ndarray, "pair d_model"]
+Positive = Float[np.ndarray, "positive d_model"]  # as many as there are: no pairs are needed
+Negative = Float[np.ndarray, "negative d_model"]
 
 
-def mean_difference(positive: Side, negative: Side, *, seed: int) -> Direction:
+def mean_difference(positive: Positive, negative: Negative, *, seed: int) -> Direction:
     """Mean of the positive side minus mean of the negative side. Source: CAA, arXiv:2312.06681."""
-    return (positive - negative).mean(axis=0)  # type: ignore[no-any-return]
+    return positive.mean(axis=0) - negative.mean(axis=0)  # type: ignore[no-any-return]
 
 
 def pca(positive: Side, negative: Side, *, seed: int) -> Direction:
@@ -34,7 +36,7 @@ def pca(positive: Side, negative: Side, *, seed: int) -> Direction:
     return _oriented(axes[0], positive, negative)
 
 
-def logistic(positive: Side, negative: Side, *, seed: int) -> Direction:
+def logistic(positive: Positive, negative: Negative, *, seed: int) -> Direction:
     """Weights of an L2-regularised logistic regression on standardised residuals, in residual units."""
     from sklearn.linear_model import LogisticRegression
 
@@ -45,7 +47,7 @@ def logistic(positive: Side, negative: Side, *, seed: int) -> Direction:
     return _oriented(fitted.coef_[0] / scale, positive, negative)
 
 
-def whitened_mean_difference(positive: Side, negative: Side, *, seed: int) -> Direction:
+def whitened_mean_difference(positive: Positive, negative: Negative, *, seed: int) -> Direction:
     """Mean difference through the inverse within-class covariance with Ledoit-Wolf shrinkage (LDA)."""
     from sklearn.covariance import ledoit_wolf
 
@@ -92,21 +94,23 @@ def _with_norm(direction: Direction, norm: float) -> Direction:
     return direction * (norm / own) if own > MINIMAL_NORM * 1e-3 else direction * 0.0
 
 
-def _oriented(direction: Direction, positive: Side, negative: Side) -> Direction:
+def _oriented(direction: Direction, positive: Positive, negative: Negative) -> Direction:
     """`direction` with the sign and the norm of the mean difference, so that all methods share a coefficient."""
     reference = mean_difference(positive, negative, seed=0)
     sign = 1.0 if float(direction @ reference) >= 0 else -1.0
     return _with_norm(direction * sign, _norm(reference))
 
 
-def find_direction(method: str, positive: Side, negative: Side, *, seed: int) -> Direction:
+def find_direction(method: str, positive: Positive, negative: Negative, *, seed: int) -> Direction:
     """Apply a method of METHODS in float64 and give its direction in float32.
+
+    The two sides are pairs, row by row, for the methods that say so (Side); the others take any number of each.
 
     Raises: OptionError for an unknown method; ZeroDirectionError when both sides have the same mean.
     """
     if method not in METHODS:
         raise OptionError(f"method {method!r} does not exist. {nearest(method, METHODS)}")
-    if len(positive) == 0:
+    if not len(positive) or not len(negative):
         raise DataError("no contrast pair is left to build a direction from.")
     direction = METHODS[method](positive.astype(np.float64), negative.astype(np.float64), seed=seed)
     if not np.isfinite(direction).all() or np.linalg.norm(direction) < MINIMAL_NORM:

@@ -26,6 +26,10 @@ class ZeroDirectionError(VectorError):
     """A direction whose norm is too small to mean anything."""
 
 
+class AutoencoderError(SteerlabError, ValueError):
+    """A sparse autoencoder that is missing, malformed, of an unknown kind, or reads something else than a residual."""
+
+
 class InterventionError(SteerlabError, ValueError):
     """An intervention that cannot be applied as it is written."""
 

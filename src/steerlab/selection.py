@@ -145,8 +145,8 @@ def choose_cell(
         turned_down.append(why)
     else:
         raise OptionError(
-            f"none of the {len(ranked)} cells stays within the limit of side effects ({turned_down[-1]}): raise "
-            "--max-kl or try smaller coefficients."
+            f"none of the {len(ranked)} cells stays within the limits of side effects ({turned_down[-1]}): raise "
+            "the limit or try smaller coefficients."
         )
     best, base = scores[key], balanced_accuracy(unsteered)
     tied = sum(score == best for score in scores.values())

@@ -58,6 +58,9 @@ def run_detection(
     scope: Annotated[str, typer.Option(help="pooled (one vector) or per_cwe.")] = "",
     tune: Annotated[str, typer.Option(help="all (one cell for all CWEs) or per_cwe.")] = "",
     max_kl: Annotated[float, typer.Option(help="Largest side effect of a chosen cell, nats per token.", min=0.0)] = 0.0,
+    max_perplexity: Annotated[
+        float, typer.Option(help="Largest perplexity of ordinary code, times the unsteered, such as 1.1.", min=0.0)
+    ] = 0.0,
     analyses: Annotated[
         str, typer.Option(help="Of transfer, samples, gate, side_effects, screening; or none. By default all.")
     ] = "",
@@ -91,6 +94,7 @@ def run_detection(
         "scope": scope,
         "tune": tune,
         "max_kl": max_kl,
+        "max_perplexity": max_perplexity,
         "analyses": console.words(analyses),
         "cwes": console.words(cwes),
         "templates": templates,

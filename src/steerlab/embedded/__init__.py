@@ -1,4 +1,4 @@
-"""The embedded model, starter pairs and tasks: package data and where they lie."""
+"""The embedded model, its autoencoders, starter pairs and tasks: package data and where they lie."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def held_out_families_file() -> Path:
 def exercises_file() -> Path:
     """Programming exercises of compositions that the embedded model was not trained on (JSON Lines)."""
     return Path(__file__).parent / "exercises.jsonl"
+
+
+def autoencoder_directories() -> dict[int, Path]:
+    """Directory of each sparse autoencoder of the embedded model, by the layer whose output it reads."""
+    return {int(path.name[6:]): path for path in sorted((Path(__file__).parent / "sae").glob("layer-*"))}

@@ -14,7 +14,7 @@ from steerlab.embedded import MODEL_NAME, fresh_file, held_out_families_file
 from steerlab.errors import DataError, OptionError, nearest
 from steerlab.kit.completing import task_rows
 from steerlab.kit.direction import Response, measure, response_rows, split
-from steerlab.kit.exercises import exercise_rows, load_exercises
+from steerlab.kit.exercises import exercise_rows
 from steerlab.kit.figure import write_figure
 from steerlab.kit.rows import Row, absent
 from steerlab.kit.sizes import SIZES, Size, SizeName, spread
@@ -34,6 +34,7 @@ from steerlab.models import Model, load_model
 from steerlab.sources import load_source
 from steerlab.sources.fresh import load_generated
 from steerlab.tasks.completion import starter_tasks
+from steerlab.tasks.exercises import load_exercises
 
 FIGURE = "direction.svg"
 OUTSIDE = ("secllmholmes", "sven")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from steerlab.report.kinds import terminal_table, verdict
 from steerlab.report.page import page, write_report
-from steerlab.report.tables import terminal_table, verdict
 
 __all__ = ["page", "terminal_table", "verdict", "write_report"]

@@ -5,38 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steerlab.errors import RunError
-from steerlab.report import analysis_figures, figures
+from steerlab.report.kinds import report_of, verdict
 from steerlab.report.style import SCRIPT, STYLE
-from steerlab.report.tables import (
-    ARM_COLUMNS,
-    CWE_COLUMNS,
-    NOTHING,
-    arm_name,
-    arm_rows,
-    count,
-    cwe_rows,
-    estimate_of,
-    html_table,
-    in_order,
-    metric_rows,
-    number,
-    unbroken,
-    verdict,
-)
+from steerlab.report.tables import NOTHING, html_table, unbroken
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MAX_PROGRAM_ROWS = 2000
 
 
 def write_report(summary: Mapping[str, Any], rows: pd.DataFrame, out: Path) -> Path:
@@ -61,26 +42,19 @@ def write_report(summary: Mapping[str, Any], rows: pd.DataFrame, out: Path) -> P
 
 def page(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
     """The page as HTML: one file, no outside request, every text escaped. What the summary lacks is left out."""
-    sections: Sequence[Callable[[Mapping[str, Any]], str]] = (
-        _head,
-        _notes,
-        _arms,
-        _figures,
-        _cwes,
-        _generated,
-        _examples,
-        _side_effects,
-        _selection,
-        _grid,
-    )
-    body = "".join(section(summary) for section in sections) + _programs(rows) + _again(summary)
+    body = _head(summary) + _notes(summary) + report_of(summary).body(summary, rows) + _again(summary)
+    return document(_title(summary), body)
+
+
+def document(title: str, body: str) -> str:
+    """One file of HTML around `body`, which is HTML; no outside request."""
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(_title(summary))}</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><main>{body}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
@@ -91,13 +65,7 @@ def _title(summary: Mapping[str, Any]) -> str:
 
 
 def _head(summary: Mapping[str, Any]) -> str:
-    sizes = (
-        ("pairs from", "pairs"),
-        ("programs", "n_programs"),
-        ("groups, never split", "n_groups"),
-        ("contrast pairs", "n_pairs"),
-        ("longer than the context", "n_too_long"),
-    )
+    sizes = report_of(summary).sizes
     facts = [f"<li>{escape(label)}: <b>{escape(str(summary[key]))}</b></li>" for label, key in sizes if key in summary]
     sentence = str(summary.get("verdict") or verdict(summary))
     sentence = sentence[:1].upper() + sentence[1:]
@@ -112,236 +80,6 @@ def _notes(summary: Mapping[str, Any]) -> str:
     if not notes:
         return ""
     return '<ul class="note">' + "".join(f"<li>{escape(str(note))}</li>" for note in notes) + "</ul>"
-
-
-def _arms(summary: Mapping[str, Any]) -> str:
-    rows = arm_rows(summary)
-    if not rows:
-        return ""
-    levels = {estimate_of(summary, arm).get("level") for arm in summary["arms"]} - {None}
-    level = f"{100 * float(str(next(iter(levels)))):g} % " if len(levels) == 1 else ""
-    meanings = summary.get("arm_meanings") or {}
-    listed = "".join(
-        f"<li><b>{escape(arm_name(arm))}</b>: {escape(str(meanings[arm]))}</li>"
-        for arm in in_order(summary["arms"])
-        if arm in meanings
-    )
-    columns, all_metrics = metric_rows(summary["arms"])
-    return (
-        "<section><h2>Steered and its controls</h2>"
-        f"<p class=soft>Balanced accuracy on held-out programs, with {level}intervals over groups of programs; "
-        "programs without an answer are unscored, not wrong.</p>"
-        + html_table(ARM_COLUMNS, rows, kind="stacked", marked=arm_name("steered"))
-        + (f"<details><summary>What the arms are</summary><ul>{listed}</ul></details>" if listed else "")
-        + "<details><summary>All numbers of all arms</summary>"
-        + html_table(columns, all_metrics)
-        + "</details></section>"
-    )
-
-
-def _figures(summary: Mapping[str, Any]) -> str:
-    drawn: list[tuple[str, str | None, str]] = [
-        ("Steered beside every control", figures.controls(summary), "A gain counts where it is above all of these."),
-        (
-            "Reading and saying",
-            figures.layers(summary),
-            "What the model could know (held-out projection on the direction) and what it says (answer margin). "
-            "The distance between the two is the room for steering; at 0.5 there is nothing to steer with.",
-        ),
-        ("Dose and response", figures.dose(summary), "A dose that only raises the yes-rate tells nothing apart."),
-        ("By CWE, with intervals", figures.by_cwe(summary), "Few programs per CWE: read the intervals, not the bars."),
-        *(
-            (title, svg, "Training sides only. Boxes: chosen cells, with the number of folds that chose them.")
-            for title, svg in figures.heat_maps(summary)
-        ),
-        (
-            "Transfer: the vector of one CWE on programs of another",
-            analysis_figures.transfer(summary),
-            "Gain in balanced accuracy over unsteered at the chosen cell. A gain only on the diagonal is specific to "
-            "its CWE; few programs per field, so read single fields with care.",
-        ),
-        (
-            "How many pairs it takes",
-            analysis_figures.samples(summary),
-            "Held-out programs, chosen cell; drawn several times per number of pairs. Real vectors count where they "
-            "part from random and shuffled ones.",
-        ),
-        (
-            "First-order screening against the exact map",
-            analysis_figures.screening(summary),
-            "Each point is a cell on the first fold's training side: the predicted and the exact mean change of the "
-            "answer margin.",
-        ),
-    ]
-    cards = [
-        f"<figure><h3>{escape(title)}</h3>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-        for title, svg, caption in drawn
-        if svg
-    ]
-    return f'<section><h2>Figures</h2><div class="cards">{"".join(cards)}</div></section>' if cards else ""
-
-
-def _cwes(summary: Mapping[str, Any]) -> str:
-    rows = cwe_rows(summary)
-    return f"<section><h2>By CWE</h2>{html_table(CWE_COLUMNS, rows, kind='stacked')}</section>" if rows else ""
-
-
-def _generated(summary: Mapping[str, Any]) -> str:
-    parts = ""
-    if generated := summary.get("generated") or {}:
-        columns, rows = metric_rows(generated)
-        parts += html_table(columns, rows)
-    if explanations := summary.get("explanations") or {}:
-        names = list(dict.fromkeys(name for entry in explanations.values() for name in entry))
-        columns = ["explanations", *(arm_name(arm) for arm in in_order(explanations))]
-        rows = [
-            [
-                name.replace("_", " "),
-                *(
-                    count(explanations[arm].get(name)) if name == "n" else number(explanations[arm].get(name))
-                    for arm in in_order(explanations)
-                ),
-            ]
-            for name in names
-        ]
-        parts += html_table(columns, rows)
-    return f"<section><h2>Generated answers</h2>{parts}</section>" if parts else ""
-
-
-def _examples(summary: Mapping[str, Any]) -> str:
-    articles = []
-    for example in summary.get("examples") or []:
-        before, after = str(example.get("unsteered") or ""), str(example.get("steered") or "")
-        plain, marked = _marked(before, after)
-        named = [str(example[key]) for key in ("program", "cwe") if example.get(key)]
-        truth = f" is {example['label']}" if example.get("label") else ""
-        sides = "".join(
-            f"<div><b>{name}</b>: {escape(str(example.get(f'answer_{name}') or 'no answer'))}<pre>{text}</pre></div>"
-            for name, text in (("unsteered", plain), ("steered", marked))
-        )
-        prompt = escape(str(example.get("prompt") or ""))
-        articles.append(
-            f"<article><h3>{escape(', '.join(named) + truth)}</h3>"
-            f"<details><summary>Prompt</summary><pre>{prompt}</pre></details>"
-            f'<div class="two">{sides}</div></article>'
-        )
-    return f"<section><h2>Example answers</h2>{''.join(articles)}</section>" if articles else ""
-
-
-def _marked(before: str, after: str) -> tuple[str, str]:
-    """Both completions escaped; words of the second that the first lacks are marked, and the other way round."""
-    old, new = _words(before), _words(after)
-    left: list[str] = []
-    right: list[str] = []
-    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        for side, words in ((left, old[a:b]), (right, new[c:d])):
-            text = escape("".join(words))
-            side.append(f"<mark>{text}</mark>" if kind != "equal" and text.strip() else text)
-    return "".join(left), "".join(right)
-
-
-def _words(text: str) -> list[str]:
-    """Words with the white space that follows them."""
-    return re.findall(r"\s+|\S+\s*", text)
-
-
-def _side_effects(summary: Mapping[str, Any]) -> str:
-    entries = summary.get("side_effects") or []
-    if not entries:
-        return ""
-    rows = [
-        [
-            count(entry["fold"] + 1),
-            str(entry.get("cwe") or "all"),
-            str(entry.get("layers")),
-            _cell(entry.get("coefficient")),
-            f"{entry['kl']['value']:.3g} [{entry['kl']['low']:.3g}, {entry['kl']['high']:.3g}]",
-            number(entry.get("perplexity_unsteered")),
-            number(entry.get("perplexity_steered")),
-            count(entry.get("n_texts")),
-        ]
-        for entry in entries
-    ]
-    columns = ("fold", "CWE", "layers", "coefficient", "KL to unsteered, nats per token", "perplexity unsteered")
-    table = html_table((*columns, "perplexity steered", "texts"), rows, kind="stacked")
-    return (
-        "<section><h2>Side effects on ordinary code</h2><p class=soft>Stretches of Python's standard library, every "
-        f"token but the first steered; intervals over texts.</p>{table}</section>"
-    )
-
-
-def _selection(summary: Mapping[str, Any]) -> str:
-    entries = summary.get("selection") or []
-    if not entries:
-        return ""
-    known = ("cwe", "template", "method", "layers", "coefficient", "operation", "positions", "score", "reason")
-    keys = [key for key in known if any(entry.get(key) not in (None, "") for entry in entries)]
-    rows = [
-        [
-            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
-            *(_cell(entry.get(key)) for key in keys),
-        ]
-        for entry in entries
-    ]
-    columns = ("fold", *(key if key != "score" else "score on the training side" for key in keys))
-    return (
-        "<section><h2>What each fold chose, and why</h2><p class=soft>Chosen on the training side; "
-        f"the fold's test programs played no part.</p>{html_table(columns, rows, kind='stacked words')}</section>"
-    )
-
-
-def _grid(summary: Mapping[str, Any]) -> str:
-    cells = summary.get("grid") or []
-    if not cells:
-        return ""
-    known = (
-        "template",
-        "method",
-        "layers",
-        "operation",
-        "positions",
-        "coefficient",
-        "balanced_accuracy",
-        "auroc",
-        "yes_rate",
-        "n",
-    )
-    keys = [key for key in known if any(key in cell for cell in cells)]
-    ordered = sorted(cells, key=lambda cell: -(cell.get("balanced_accuracy") or -1))
-    table = html_table(
-        [key.replace("_", " ") for key in keys],
-        [[_cell(cell.get(key)) for key in keys] for cell in ordered],
-        kind="sortable",
-    )
-    return (
-        f"<section><h2>All cells of the grid</h2><details><summary>{len(cells)} cells, on training sides only"
-        f'</summary><div class="tall">{table}</div></details></section>'
-    )
-
-
-def _programs(rows: pd.DataFrame) -> str:
-    """The steered answers one by one, folded."""
-    keys = [key for key in ("program", "cwe", "label", "answer", "margin") if key in rows.columns]
-    if "arm" not in rows.columns or "program" not in keys:
-        return ""
-    steered = rows[rows["arm"] == "steered"]
-    if "readout" in rows.columns:
-        steered = steered[steered["readout"] == "likelihood"]
-    steered = steered[keys].astype(object).head(MAX_PROGRAM_ROWS)
-    if steered.empty:
-        return ""
-    cells = [[_cell(value) for value in row] for row in steered.itertuples(index=False)]
-    table = html_table(keys, cells, kind="sortable")
-    return (
-        f"<section><h2>Every steered answer</h2><details><summary>{len(cells)} programs</summary>"
-        f'<div class="tall">{table}</div></details></section>'
-    )
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else number(value)
-    return NOTHING if value is None else str(value)
 
 
 def _again(summary: Mapping[str, Any]) -> str:

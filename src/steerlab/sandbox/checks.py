@@ -31,11 +31,11 @@ def python_check(
     The tests are ordinary statements (asserts, HumanEval's `check(candidate)`); the names that they use and do not
     define are Python's, then the program's. Name those of the program's functions in `entry_points` that bear the
     name of a builtin (`sum`). Only plain values cross between the processes, in both directions: None, bool, numbers,
-    text, bytes, list, tuple, set, dict, deque, Decimal, Fraction, dates; lists, dicts and sets that the program
-    changes in place are changed for the tests, too. The tests' functions can be passed and called. The program's
-    objects stay with it and are asked from afar. A subclass of a plain type (a namedtuple, an IntEnum) arrives as
-    the plain type. What else the tests want to hand over (a database connection, a mock) has to be built by a few
-    lines appended to the program; without them the result is unscored.
+    text, bytes, list, tuple, set, dict, deque, Decimal, Fraction, dates, Python's own types; lists, dicts and sets
+    that the program changes in place are changed for the tests, too. The tests' functions can be passed and called.
+    The program's objects stay with it and are asked from afar. A subclass of a plain type (a namedtuple, an IntEnum)
+    arrives as the plain type. What else the tests want to hand over (a database connection, a mock) has to be built by
+    a few lines appended to the program; without them the result is unscored.
 
     The secret that a verdict carries enters the tests' process only, after the program's process has split off and
     before it gets any source; the program has neither the pipe nor a way into that process (not dumpable, no ptrace).

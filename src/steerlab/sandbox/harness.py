@@ -19,6 +19,11 @@ MAX_MESSAGE_BYTES = 64 << 20
 READY = b"ready:"
 _DECLARED = {"int": "i", "float": "f", "complex": "c", "str": "s", "bytes": "b", "bytearray": "B"}
 _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {"l": list, "t": tuple, "S": set, "z": frozenset}
+# Python's own types cross by name, both ways: `f(values, int)` and `f(3) == int` are ordinary tests.
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, object)
+}
 
 
 class CannotCrossError(Exception):
@@ -34,7 +39,8 @@ def pack(value: Any, refer: Callable[[Any], bytes]) -> bytes:  # noqa: PLR0912 -
     if value is None or value is True or value is False:
         return {None: b"N0:", True: b"T0:", False: b"F0:"}[value]
     if isinstance(value, type):
-        return refer(value)
+        own = [name for name, kind in _TYPES.items() if kind is value]
+        return _frame("K", own[0].encode()) if own else refer(value)
     if isinstance(value, int):
         return _frame("i", b"%x" % int.__int__(value) if value >= 0 else b"-%x" % -int.__int__(value))
     if isinstance(value, float):
@@ -111,6 +117,8 @@ def _value(tag: str, content: bytes, resolve: Callable[[str, bytes], Any]) -> An
     if tag == "d":
         items = list(_items(content, resolve))
         return dict(zip(items[::2], items[1::2], strict=True))
+    if tag == "K":
+        return _TYPES[content.decode()]
     if tag in "DQqm":
         return _library_value(tag, content, resolve)
     return resolve(tag, content)

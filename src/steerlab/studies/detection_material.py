@@ -35,8 +35,9 @@ class DetectionSettings:
     over the depth. The grid is methods x layers x operations x positions x coefficients, whole or drawn at random
     (`search`, "random:40"). `selection` nested tests on every outer fold, split on the first one only. `scope` says
     whether one vector serves all CWEs (pooled) or each CWE has its own (per_cwe), `tune` whether the cell is chosen
-    once (all) or for each CWE (per_cwe). `max_kl` is the largest side effect that a chosen cell may have, in nats per
-    token of ordinary code (0: no limit). `draws` is the number of random and of shuffled vectors.
+    once (all) or for each CWE (per_cwe). `max_kl` and `max_perplexity` are the largest side effects that a chosen
+    cell may have on ordinary code: KL to unsteered in nats per token, and steered by unsteered perplexity (0: no
+    limit). `draws` is the number of random and of shuffled vectors.
     """
 
     model: str
@@ -52,6 +53,7 @@ class DetectionSettings:
     scope: str = "pooled"
     tune: str = "all"
     max_kl: float = 0.0
+    max_perplexity: float = 0.0
     analyses: tuple[str, ...] = ANALYSES
     templates: str = ""
     folds: int = 3
@@ -79,6 +81,8 @@ class DetectionSettings:
             raise OptionError("draws and max_new_tokens must be at least 1, limit at least 0 (0: no limit).")
         if not (np.isfinite(self.max_kl) and self.max_kl >= 0):
             raise OptionError("max_kl must be a number of nats, 0 (no limit) or more.")
+        if not (np.isfinite(self.max_perplexity) and (self.max_perplexity == 0 or self.max_perplexity >= 1)):
+            raise OptionError("max_perplexity must be a ratio of 1 or more, such as 1.1, or 0 (no limit).")
         for name in ("layers", "coefficients", "methods", "operations", "positions", "cwes"):
             values = getattr(self, name)
             if isinstance(values, str) or not isinstance(values, tuple):

@@ -109,12 +109,12 @@ def _cut_python(text: str, indentation: int) -> str:
         expanded = line.expandtabs()
         if fresh and len(expanded) - len(expanded.lstrip()) < indentation:
             return "\n".join(lines[:kept])
-        literal, depth, continued = _scan_line(line, literal, depth)
+        literal, depth, continued = scan_line(line, literal, depth)
         kept = number
     return "\n".join(lines[:kept])
 
 
-def _scan_line(line: str, literal: str, depth: int) -> tuple[str, int, bool]:
+def scan_line(line: str, literal: str, depth: int) -> tuple[str, int, bool]:
     """The open triple quotes, the open brackets, and whether a backslash goes on, after `line`."""
     place = 0
     while place < len(line):

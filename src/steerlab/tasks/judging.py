@@ -118,7 +118,7 @@ def run_c_test(program: str, test: str, *, limits: Limits, isolation: Isolation)
         reason = errors[0] if errors else run.stopped or _last_line(run.stderr)
         return TestRun(
             loaded=False,
-            syntax_error=any(_SYNTAX.match(error) for error in errors),
+            syntax_error=bool(syntax_errors(run.stderr)),
             reason=f"does not compile: {reason}",
         )
     reports = _REPORT.findall(run.stderr)
@@ -154,6 +154,11 @@ def run_python_test(program: str, test: str, *, limits: Limits, isolation: Isola
         reason = "" if ended[1] == "0" else f"the test ended with {ended[1]}"
         return TestRun(loaded=True, status=int(ended[1]), reason=reason)
     return TestRun(loaded=True, reason=_with_line(check.reason, test))
+
+
+def syntax_errors(stderr: str) -> list[str]:
+    """The syntax errors among gcc's messages; undeclared names, wrong types and a link that fails are none."""
+    return [error for error in _ERROR.findall(stderr) if _SYNTAX.match(error)]
 
 
 def undefine(completion: str) -> str:

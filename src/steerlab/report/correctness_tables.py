@@ -1,0 +1,233 @@
+"""Summary of a code-correctness study to words and tables: the verdict, the tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from steerlab.report.tables import NOTHING, count, interval, number, p_value
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ARM_NAMES: Mapping[str, str] = {
+    "unsteered": "unsteered",
+    "steered": "correct latent added",
+    "gated": "the same, gated",
+    "away": "incorrect latent subtracted",
+    "away_gated": "the same, gated ",
+    "mean_difference": "mean difference",
+    "flipped_sign": "flipped sign",
+    "random_latent": "random latents",
+    "random_direction": "random directions",
+    "ablated": "correct latent removed",
+    "away_ablated": "incorrect latent removed",
+}
+CONTROLS = ("flipped_sign", "random_latent", "random_direction")
+TRIED = ("steered", "gated", "away", "away_gated")
+
+ARM_COLUMNS = (
+    "arm",
+    "passes",
+    "interval",
+    "minus unsteered",
+    "interval of it",
+    "McNemar p",
+    "corrects",
+    "interval",
+    "corrupts",
+    "interval",
+    "n",
+    "unscored",
+)
+COEFFICIENT_COLUMNS = (
+    "coefficient",
+    "flips",
+    "corrects",
+    "of failing",
+    "corrupts",
+    "of passing",
+    "net benefit",
+    "parses",
+    "characters alike",
+    "length ratio",
+)
+LATENT_COLUMNS = (
+    "predicts",
+    "layer",
+    "latent",
+    "active: passing",
+    "active: failing",
+    "separation",
+    "t",
+    "p (BH)",
+    "AUROC, tuning",
+    "interval",
+    "F1, tuning",
+)
+
+Summary = Mapping[str, Any]
+
+
+def verdict(summary: Summary) -> str:
+    """One plain sentence on the pass rate: the best steered arm against unsteered, and the best control.
+
+    A gain needs an interval of the difference above 0 and a control below it; null is said as null.
+    """
+    arms = summary.get("arms") or {}
+    tried = [arm for arm in TRIED if _difference(summary, arm).get("value") is not None]
+    if not tried:
+        return "No verdict: steered and unsteered programs were not both scored."
+    best = max(tried, key=lambda arm: (float(_difference(summary, arm)["value"]), -TRIED.index(arm)))
+    change = _difference(summary, best)
+    low, high = change.get("low"), change.get("high")
+    rate = f"{_name(best)}: {number(_rate(arms, best, 'pass_rate').get('value'))} of programs pass"
+    against = f"{number(change['value'], signed=True)} over unsteered {interval(change)}"
+    counts = f"corrects {_fraction(arms, best, 'correction')}, corrupts {_fraction(arms, best, 'corruption')}"
+    unclear = low is None or high is None or low <= 0 <= high
+    start = "no gain" if unclear else "a gain" if float(low or 0) > 0 else "steering hurts"
+    return f"{start}: {rate}, {against}; {counts}{_control_clause(summary, best, gained=start == 'a gain')}."
+
+
+def terminal_table(summary: Summary) -> list[Table]:
+    """The tables at the end of a run: latents, coefficients of each, arms. Print them with a rich console."""
+    tables = []
+    if rows := latent_rows(summary):
+        tables.append(_table("Latents that predict the outcome", LATENT_COLUMNS, rows))
+    for target, entry in (summary.get("coefficients") or {}).items():
+        if rows := coefficient_rows(entry):
+            title = f"Coefficients of the {target}-predicting latent {entry.get('latent')} (tuning split)"
+            tables.append(_table(title, COEFFICIENT_COLUMNS, rows))
+    if rows := arm_rows(summary):
+        tables.append(_table("Programs that pass, on the analysis split", ARM_COLUMNS, rows))
+    return tables
+
+
+def arm_rows(summary: Summary) -> list[list[str]]:
+    """One row per arm, cells in the order of ARM_COLUMNS."""
+    arms = summary.get("arms") or {}
+    rows = []
+    for arm in ARM_NAMES:
+        if arm not in arms:
+            continue
+        change, rate = _difference(summary, arm), _rate(arms, arm, "pass_rate")
+        correction, corruption = _rate(arms, arm, "correction"), _rate(arms, arm, "corruption")
+        flips = [
+            number(correction.get("value")),
+            interval(correction),
+            number(corruption.get("value")),
+            interval(corruption),
+        ]
+        rows.append(
+            [
+                ARM_NAMES[arm],
+                number(rate.get("value")),
+                interval(rate),
+                number(change.get("value"), signed=True),
+                interval(change),
+                p_value((summary.get("differences") or {}).get(arm, {}).get("mcnemar_p")),
+                *([NOTHING] * 4 if arm == "unsteered" else flips),
+                count(rate.get("n")),
+                count(rate.get("n_unscored")),
+            ]
+        )
+    return rows
+
+
+def coefficient_rows(entry: Mapping[str, Any]) -> list[list[str]]:
+    """One row per coefficient of a latent, cells in the order of COEFFICIENT_COLUMNS."""
+    return [
+        [
+            f"{one['coefficient']:g}",
+            number(one["flip_rate"].get("value")),
+            number(one["correction_rate"].get("value")),
+            count(one["correction_rate"].get("n")),
+            number(one["corruption_rate"].get("value")),
+            count(one["corruption_rate"].get("n")),
+            number(one.get("net_benefit"), signed=True),
+            number(one["parse_rate"].get("value")),
+            number(one.get("character_similarity")),
+            number(one.get("length_ratio")),
+        ]
+        for one in entry.get("coefficients") or []
+    ]
+
+
+def latent_rows(summary: Summary) -> list[list[str]]:
+    """One row per chosen latent, cells in the order of LATENT_COLUMNS."""
+    rows = []
+    for target, one in ((summary.get("latents") or {}).get("chosen") or {}).items():
+        tuning = one.get("tuning") or {}
+        rows.append(
+            [
+                "passing" if target == "correct" else "failing",
+                count(one.get("layer")),
+                count(one.get("latent")),
+                number(one.get("frequency_passing")),
+                number(one.get("frequency_failing")),
+                number(one.get("separation"), signed=True),
+                number(one.get("t"), signed=True),
+                p_value(one.get("p_adjusted")),
+                number((tuning.get("auroc") or {}).get("value")),
+                interval(tuning.get("auroc")),
+                number((tuning.get("f1") or {}).get("value")),
+            ]
+        )
+    return rows
+
+
+def selected_rows(summary: Summary) -> list[list[str]]:
+    """Per latent what coefficient was taken, by whom, and why; a person's choice with the rule's beside it."""
+    rows = []
+    for target, one in (summary.get("selected") or {}).items():
+        rows.append([target, f"{one['value']:g}", one["chosen_by"], one["reason"]])
+        if one["chosen_by"] == "hand":
+            rows.append([target, f"{one['rule']['value']:g}", "rule (not used)", one["rule"]["reason"]])
+    return rows
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    built = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        built.add_column(Text(column), justify="left" if place == 0 else "right")
+    for row in rows:
+        built.add_row(*(Text(text) for text in row))
+    return built
+
+
+def _name(arm: str) -> str:
+    names = {
+        "gated": "correct latent added where the gate fires",
+        "away_gated": "incorrect latent subtracted where it fires",
+    }
+    return names.get(arm, ARM_NAMES[arm])
+
+
+def _rate(arms: Mapping[str, Any], arm: str, key: str) -> Mapping[str, Any]:
+    return (arms.get(arm) or {}).get(key) or {}
+
+
+def _difference(summary: Summary, arm: str) -> Mapping[str, Any]:
+    return ((summary.get("differences") or {}).get(arm) or {}).get("pass_rate") or {}
+
+
+def _fraction(arms: Mapping[str, Any], arm: str, key: str) -> str:
+    """ "2 of 12 failing"."""
+    name = {"correction": ("n_corrected", "failing"), "corruption": ("n_corrupted", "passing")}[key]
+    return f"{count((arms.get(arm) or {}).get(name[0]))} of {count(_rate(arms, arm, key).get('n'))} {name[1]}"
+
+
+def _control_clause(summary: Summary, best: str, *, gained: bool) -> str:
+    """The control with the highest pass rate, and whether it does as well."""
+    arms = summary.get("arms") or {}
+    valued = [arm for arm in CONTROLS if _rate(arms, arm, "pass_rate").get("value") is not None]
+    if not valued:
+        return ", without any control to compare with"
+    top = max(valued, key=lambda arm: float(_rate(arms, arm, "pass_rate")["value"]))
+    value = float(_rate(arms, top, "pass_rate")["value"])
+    as_good = value >= float(_rate(arms, best, "pass_rate")["value"])
+    link = "but" if gained and as_good else "and"
+    return f"; {link} {ARM_NAMES[top]} alone reach{'' if top.startswith('random') else 'es'} {number(value)}"
