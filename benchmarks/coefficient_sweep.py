@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/coefficient_sweep.py --json
 
 The embedded model on ten of the package's exercises, a fixed direction added at all positions throughout generation.
-`ratio` is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); which of
-the two goes first alternates. `programs_different` compares every program, token by token; `programs_moved` counts
+`ratio` is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); which
+of the two goes first alternates. `programs_different` compares every program, token by token; `programs_moved` counts
 those that steering changed: a sweep that changes nothing proves nothing.
 """
 
