@@ -48,6 +48,11 @@ def effect_stage(bench: Bench) -> None:
     """
     found, selected = read_latents(bench.opened.path, bench.material.model), read_selected(bench.opened.path)
     problems = analysis_problems(bench)
+    if unread := [problem.id for problem in problems if problem.id not in found.fires["correct"]]:
+        raise RunError(
+            f"{len(unread)} problems ({unread[0]}, ...) have a baseline that is newer than the stage latents: run it "
+            "again (--from latents)."
+        )
     arms = effect_arms(bench, found, {target: float(selected[target]["value"]) for target in TARGETS})
     writer = Writer(bench, STAGE)
     writer.write(arms, problems, what=f"{len(arms)} arms on {len(problems)} problems")
