@@ -132,8 +132,8 @@ def test_the_planted_latent_and_coefficient_are_found_and_the_effect_is_that_of_
 @pytest.mark.parametrize("seed", range(1, 21))
 @pytest.mark.usefixtures("in_process")
 def test_twenty_planted_truths_are_found(seed: int, tmp_path: Path) -> None:
-    made = planted(seed)
-    run(made, tmp_path, last="coefficients")
+    made = planted(seed, n=120)
+    run(made, tmp_path, per_coefficient=12, last="coefficients")
     hold_the_planted(made, tmp_path)
     hold_by_hand(made, tmp_path)
 
@@ -289,6 +289,16 @@ def test_a_stage_without_those_before_it_says_which_is_missing(tmp_path: Path) -
         run(made, tmp_path / "b", first="effect", last="baseline")
     with pytest.raises(OptionError, match="--start is 0 or more"):
         run(made, tmp_path / "b", window=(3, 3))
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_baseline_newer_than_the_latents_is_named(tmp_path: Path) -> None:
+    made = planted(14, n=40)
+    run(made, tmp_path, **FEW, last="baseline", window=(0, 30))
+    run(made, tmp_path, **FEW, first="latents", last="coefficients")
+    run(made, tmp_path, **FEW, first="baseline", last="baseline")
+    with pytest.raises(RunError, match="newer than the stage latents"):
+        run(made, tmp_path, **FEW, first="effect")
 
 
 @pytest.mark.usefixtures("in_process")
