@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def test_no_rule_knows_a_name_of_the_starter_pairs() -> None:
     tasks = starter_tasks()
     for file in semgrep.RULES.values():
         text = (semgrep.rules_directory() / file).read_text()
-        assert [task.entry for task in tasks if f"{task.entry.rpartition('.')[2]}(" in text] == []
+        assert [task.entry for task in tasks if re.search(rf"\b{re.escape(task.entry)}\(", text)] == []
 
 
 @needs_semgrep
@@ -219,7 +220,7 @@ def test_semgrep_finds_what_our_rules_describe_and_nothing_in_plain_programs() -
     assert {"CWE-78", "CWE-89"} <= cwes(found[0][0])
     assert found[1][0].findings == () and found[3][0].findings == ()
     assert "CWE-416" in cwes(found[2][0])
-    assert found[4][0].findings is None and "could not be read whole" in found[4][0].reason
+    assert found[4][0].findings is None and found[4][0].reason == "does not parse"
 
 
 # --- sanitizers ------------------------------------------------------------------------------------------------------

@@ -165,6 +165,20 @@ def test_a_prompt_is_sampled_alike_in_every_cell_and_batch(way: str) -> None:
     assert written(wave_generate(model, PROMPTS, cells=[Cell()], decoding=SHORT).completions) != [expected[-1]]
 
 
+@pytest.mark.parametrize("way", [*FAST, "plain"])
+def test_prompts_are_sampled_as_the_numbers_that_they_are_given(way: str) -> None:
+    model = endless(tiny_model("qwen2"))
+    cells = [cell(model, 1), Cell()]
+    whole = wave_generate(model, PROMPTS, cells=cells, decoding=SAMPLED, way=way)
+    part = wave_generate(model, PROMPTS[2:], cells=cells, decoding=SAMPLED, way=way, numbers=[2, 3])
+    assert [list(own) for own in part.completions] == [list(own[2:]) for own in whole.completions]
+    again = wave_generate(model, [PROMPTS[1]] * 3, cells=cells, decoding=SAMPLED, way=way, numbers=[7, 8, 7])
+    for own in again.completions:
+        assert own[0] == own[2] != own[1]
+    with pytest.raises(OptionError, match="one per prompt"):
+        wave_generate(model, PROMPTS, cells=cells, numbers=[1])
+
+
 @pytest.mark.parametrize("architecture", ["qwen2", "gemma2"])
 @pytest.mark.parametrize("positions", ["from_last_prompt_token", "all"])
 def test_the_memory_budget_bounds_the_rows_and_changes_nothing(architecture: str, positions: str) -> None:

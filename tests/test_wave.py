@@ -87,12 +87,34 @@ def test_cells_that_touch_the_prompt_share_the_layers_below_and_say_why(model: M
 
 
 @pytest.mark.parametrize("positions", ["all", "from_last_prompt_token", "last_prompt_token", "completion"])
-def test_answers_of_several_tokens_are_not_read_behind_a_cache_and_say_why(model: Model, positions: str) -> None:
+def test_answers_of_several_tokens_are_read_behind_their_prompts_and_say_why(model: Model, positions: str) -> None:
     cells = sweep(model, positions)
     result = wave_log_likelihoods(model, PROMPTS, WORDS, cells=cells)
     assert_equal_and_moved(result, naive(model, PROMPTS, WORDS, cells))
-    assert result.way == "shared"
+    ends = positions in ("from_last_prompt_token", "last_prompt_token")
+    assert result.way == ("tails" if ends else "tails+shared"), "the baseline and the inert cell touch nothing"
     assert "an answer has several tokens" in result.reason
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("architecture", ["qwen2", "gemma2", "gpt2"])
+def test_whole_answers_of_cells_in_small_chunks_give_the_same(architecture: str, chunk: int) -> None:
+    model = tiny_model(architecture)
+    cells = sweep(model)
+    whole = wave_log_likelihoods(model, PROMPTS, WORDS, cells=cells, way="tails")
+    parts = wave_log_likelihoods(model, PROMPTS, WORDS, cells=cells, way="tails", cells_per_chunk=chunk)
+    assert torch.allclose(whole.log_likelihoods, parts.log_likelihoods, atol=1e-5)
+
+
+def test_whole_answers_leave_no_hook_behind_and_count_every_answer(model: Model) -> None:
+    before = hook_count(model.network), [sorted(vars(layer)) for layer in model.layers]
+    seen: list[int] = []
+    cells = sweep(model)
+    wave_log_likelihoods(model, PROMPTS, WORDS, cells=cells, way="tails", progress=seen.append)
+    assert sum(seen) == 2 * len(PROMPTS) * len(cells)
+    assert (hook_count(model.network), [sorted(vars(layer)) for layer in model.layers]) == before
+    with pytest.raises(OptionError, match="every answer is one token"):
+        wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way="tails")
 
 
 @pytest.mark.parametrize("chunk", [1, 3])

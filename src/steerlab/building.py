@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from steerlab.completion_contrast import build_completion_vector
 from steerlab.contrast import CWE_NAMES, ContrastPair, Program, ProgramSet
 from steerlab.directions import build_vector
 from steerlab.errors import DataError, OptionError, PromptError, nearest
@@ -45,22 +46,25 @@ def build_from_source(
     templates: str = "",
     cwes: Sequence[str] = (),
     seed: int = 0,
+    contrast: str = "",
     too_long: Literal["error", "skip"] = "error",
     step: Callable[[str, int, int], None] | None = None,
 ) -> SteeringVector:
     """Build a vector from the pairs of `source` (of `cwes`, unless empty), with a question template around them.
 
     `template` is a template's name, "none" for the bare programs, or "auto": the first template where every pair names
-    a known CWE, else none. Pairs beyond the model's context raise, or are left out with a warning.
+    a known CWE, else none. With a `contrast` the sides are read as completions of what they have in common, without a
+    question: at the tokens in which they differ ("differing") or at all of theirs ("whole"). Pairs beyond the model's
+    context raise, or are left out with a warning.
     Raises: DataError, OptionError, PromptError, LayerError, ZeroDirectionError.
     """
     pairs = _of_cwes(source, cwes)
-    name, asked = _with_question(pairs, template, templates)
+    name, asked = ("none", pairs) if contrast else _with_question(pairs, template, templates)
     asked = _fitting(model, asked, too_long)
     recipe = Recipe(
         method=method,
         layers=tuple(layers),
-        positions=positions,
+        positions=contrast or positions,
         seed=seed,
         source=source.name,
         template=name,
@@ -73,7 +77,8 @@ def build_from_source(
         if step is not None:
             step("reading residuals", done, 2 * len(asked))
 
-    return build_vector(model, asked, recipe, progress=advance)
+    build = build_completion_vector if contrast else build_vector
+    return build(model, asked, recipe, progress=advance)
 
 
 def _fitting(model: Model, pairs: Sequence[ContrastPair], too_long: str) -> list[ContrastPair]:

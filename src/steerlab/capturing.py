@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
 from steerlab.errors import InterventionError, PromptError
-from steerlab.hooks import StopForwardError, attached, prompt_lengths
+from steerlab.hooks import StopForwardError, Stream, attached, prompt_lengths
 from steerlab.models import Model, check_layers
 from steerlab.positions import check_positions
 from steerlab.steering import refuse_fixed_rows
@@ -38,10 +38,53 @@ def capture(
     refuse_fixed_rows(model, "capture")
     if prompts is not None and len(prompts) != len(texts):
         raise PromptError(f"{len(prompts)} prompts were given for {len(texts)} texts: give one per text.")
-    wanted = sorted(set(layers))
     rows = encode(model, texts)
     lengths = [len(row) for row in rows]
     heads = lengths if prompts is None else [shared_prefix(model, p, r) for p, r in zip(prompts, rows, strict=True)]
+    return _means(model, rows, heads, layers, lambda stream, _: stream.positions.select(positions), progress=progress)
+
+
+def capture_at_tokens(
+    model: Model,
+    rows: Sequence[Sequence[int]],
+    tokens: Sequence[Sequence[int]],
+    *,
+    layers: Sequence[int],
+    progress: Progress | None = None,
+) -> dict[int, Float[Tensor, "text d_model"]]:
+    """As `capture`, for rows of token ids: the residual of row i is averaged over its tokens at indices `tokens[i]`.
+
+    Raises: LayerError; PromptError for an index that the row lacks; InterventionError when a row has no index.
+    """
+    check_layers(model, layers)
+    refuse_fixed_rows(model, "capture_at_tokens")
+    if len(rows) != len(tokens):
+        raise PromptError(f"{len(tokens)} lists of tokens were given for {len(rows)} rows: give one per row.")
+    for number, (row, own) in enumerate(zip(rows, tokens, strict=True)):
+        if own and not 0 <= min(own) <= max(own) < len(row):
+            raise PromptError(f"row number {number} has tokens 0..{len(row) - 1}: choose indices within them.")
+
+    def select(stream: Stream, batch: list[int]) -> Bool[Tensor, "batch position"]:
+        width = max(len(rows[i]) for i in batch)
+        selected = torch.zeros(len(batch), width, dtype=torch.bool)
+        for at, i in enumerate(batch):
+            selected[at, [width - len(rows[i]) + token for token in tokens[i]]] = True
+        return selected
+
+    return _means(model, rows, [len(row) for row in rows], layers, select, progress=progress)
+
+
+def _means(
+    model: Model,
+    rows: Sequence[Sequence[int]],
+    heads: Sequence[int],
+    layers: Sequence[int],
+    select: Callable[[Stream, list[int]], Bool[Tensor, "batch position"]],
+    *,
+    progress: Progress | None,
+) -> dict[int, Float[Tensor, "text d_model"]]:
+    """The mean residual of each row at `layers` over the positions that `select` gives for a batch of rows."""
+    wanted = sorted(set(layers))
     results = {layer: torch.empty(len(rows), model.d_model) for layer in wanted}
 
     def run(batch: list[int]) -> list[None]:
@@ -50,7 +93,7 @@ def capture(
 
             def reader_at(layer: int) -> object:
                 def read(residual: Tensor) -> None:
-                    seen[layer] = mean_at_positions(residual, stream.positions.select(positions))
+                    seen[layer] = mean_at_positions(residual, select(stream, batch))
                     if layer == wanted[-1]:
                         raise StopForwardError
 
@@ -67,7 +110,7 @@ def capture(
             results[layer][batch] = seen[layer]
         return [None] * len(batch)
 
-    run_batched(model, lengths, run, progress=progress)
+    run_batched(model, [len(row) for row in rows], run, progress=progress)
     return results
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from steerlab.errors import OptionError, SteerlabError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 Step = Callable[[str, int, int], None]
@@ -56,6 +58,21 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
             value = "\n".join(map(str, value))  # noqa: PLW2901 - shown, not kept
         table.add_row(key, Text(str(value)))
     output().print(table)
+
+
+def print_study(summary: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
+    """The tables, the verdict and where the report lies; with `as_json` the summary as one object."""
+    from steerlab.report import terminal_table
+
+    report = out / "report.html"
+    if as_json:
+        print_json({**summary, "out": str(out), "report": str(report)})
+        return
+    screen = output()
+    for table in terminal_table(summary):
+        screen.print(table)
+    screen.print(f"\n{summary['verdict']}", markup=False)
+    screen.print(f"report: {report}", markup=False, soft_wrap=True)
 
 
 @contextmanager

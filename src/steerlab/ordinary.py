@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from steerlab.models import Model
+
 MODULES = (
     "bisect",
     "calendar",
@@ -50,3 +52,22 @@ def ordinary_code() -> tuple[OrdinaryText, ...]:
             piece += line
         found.append(OrdinaryText(name=name, text=piece))
     return tuple(found)
+
+
+def standard_library() -> dict[str, str]:
+    """The top-level modules of Python's standard library by name, those of `ordinary_code` left out: to train on."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    files = [path for path in sorted(folder.glob("*.py")) if path.stem not in MODULES]
+    return {path.stem: path.read_text("utf-8") for path in files}
+
+
+def fitting_code(model: Model) -> list[tuple[str, str]]:
+    """Name and text of each stretch, cut to the beginning that fits the model's context."""
+    return [(text.name, _shortened(model, text.text)) for text in ordinary_code()]
+
+
+def _shortened(model: Model, text: str) -> str:
+    """The beginning of `text` that fits the context, without what a cut through a token leaves."""
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    room = (model.context or len(ids) + 8) - 8  # what a tokenizer adds at the ends
+    return text if len(ids) <= room else str(model.tokenizer.decode(ids[:room])).rstrip("\ufffd")

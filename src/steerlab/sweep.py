@@ -16,7 +16,8 @@ from steerlab.positions import Positions
 class SweepCell:
     """One way to steer, by names only: `layers` are steered at once, each with its own direction.
 
-    `coefficient` has the unit of the operation and the dose.
+    `coefficient` has the unit of the operation and the dose. `contrast` says at which tokens of completions the pairs
+    were contrasted; empty where a question is put around whole programs.
     """
 
     method: str
@@ -24,6 +25,7 @@ class SweepCell:
     coefficient: float
     operation: str = "add"
     positions: Positions = "from_last_prompt_token"
+    contrast: str = ""
 
     @property
     def layer_set(self) -> str:
@@ -78,12 +80,20 @@ def grid(
     coefficients: Sequence[float],
     operations: Sequence[str] = ("add",),
     positions: Sequence[Positions] = ("from_last_prompt_token",),
+    contrasts: Sequence[str] = ("",),
 ) -> list[SweepCell]:
     """Every combination, in a fixed order."""
     return [
-        SweepCell(method=method, layers=layer_set, coefficient=coefficient, operation=operation, positions=where)
-        for method, layer_set, operation, where, coefficient in itertools.product(
-            methods, layers, operations, positions, coefficients
+        SweepCell(
+            method=method,
+            layers=layer_set,
+            coefficient=coefficient,
+            operation=operation,
+            positions=where,
+            contrast=contrast,
+        )
+        for contrast, method, layer_set, operation, where, coefficient in itertools.product(
+            contrasts, methods, layers, operations, positions, coefficients
         )
     ]
 

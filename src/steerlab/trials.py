@@ -23,7 +23,7 @@ class Trial:
 
     `arm` is what is compared (unsteered, steered, a control, or grid for cells that are chosen from), `train` and
     `test` name the folds: "train" says on which programs the vector was built. `layers` is a layer set such as "4" or
-    "4+12+20", empty without steering.
+    "4+12+20", empty without steering; `contrast` says at which tokens of completions pairs were contrasted, if so.
     """
 
     arm: str
@@ -38,8 +38,9 @@ class Trial:
     positions: str = "from_last_prompt_token"
     dose: str = "residual_norm"
     seed: int = 0
+    contrast: str = ""
 
     @property
     def id(self) -> str:
-        """Hash of the canonical JSON of all names."""
-        return digest(asdict(self))
+        """Hash of the canonical JSON of all names; without `contrast` where it is empty."""
+        return digest({name: value for name, value in asdict(self).items() if name != "contrast" or value})

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from steerlab.analysers import bandit, gcc, semgrep
+from steerlab.analysers.parsing import parses_python
 from steerlab.analysers.values import Analyser, Analysis, Finding, unscored
-from steerlab.analysers.weaknesses import COVERS, FAMILIES, covers, has_finding, related
+from steerlab.analysers.weaknesses import COVERS, FAMILIES, covers, family, has_finding, related
 from steerlab.errors import MissingExtraError, OptionError, nearest
 from steerlab.sandbox import Isolation
 
@@ -21,6 +22,7 @@ __all__ = [
     "analyse",
     "analyse_many",
     "covers",
+    "family",
     "has_finding",
     "installed_analysers",
     "related",
@@ -73,7 +75,8 @@ def analyse_many(
     """What the analysers say of each program; `language[i]` ("python", "c", ...) is that of program i.
 
     A program gets one Analysis from each analyser of `analysers` that reads its language, in that order: none where
-    none does. Equal programs are analysed once. `workers` runs at a time, all in the sandbox; none runs the program.
+    none does. Python that does not parse is unscored. Equal programs are analysed once; `workers` runs at a time, all
+    in the sandbox, and none executes the program.
     Raises: OptionError for unknown analysers and lengths that differ; MissingExtraError when an analyser that is
     needed is not installed, or no isolation works here.
     """
@@ -86,15 +89,9 @@ def analyse_many(
             raise OptionError(f"analyser {name!r} does not exist. {nearest(name, ANALYSERS)}")
     chosen = [ANALYSERS[name] for name in dict.fromkeys(analysers)]
     keys = list(dict.fromkeys(zip(programs, language, strict=True)))
-    batches: list[tuple[Analyser, str, list[str]]] = []
-    for analyser in chosen:
-        for spoken in analyser.languages:
-            texts = [program for program, its_language in keys if its_language == spoken]
-            missing = analyser.why_missing() if texts else ""
-            if missing:
-                raise MissingExtraError(missing)
-            size = min(analyser.batch, max(1, -(-len(texts) // workers)))
-            batches += [(analyser, spoken, texts[start : start + size]) for start in range(0, len(texts), size)]
+    # Analysers differ in what they make of broken Python (semgrep reads some of it): none is asked.
+    broken = {key for key in keys if key[1] == "python" and not parses_python(key[0])}
+    batches = _batches(chosen, [key for key in keys if key not in broken], workers=workers)
     with ThreadPoolExecutor(workers, thread_name_prefix="analyse") as pool:
         results = list(pool.map(lambda batch: batch[0].run(batch[2], batch[1], isolation), batches))
     found = {
@@ -102,10 +99,28 @@ def analyse_many(
         for (analyser, spoken, texts), analyses in zip(batches, results, strict=True)
         for text, analysis in zip(texts, analyses, strict=True)
     }
+    for program, spoken in broken:
+        found |= {(a.name, spoken, program): unscored(a.name, spoken, "does not parse") for a in chosen}
     return [
         tuple(found[analyser.name, spoken, program] for analyser in chosen if spoken in analyser.languages)
         for program, spoken in zip(programs, language, strict=True)
     ]
+
+
+def _batches(
+    chosen: Sequence[Analyser], keys: Sequence[tuple[str, str]], *, workers: int
+) -> list[tuple[Analyser, str, list[str]]]:
+    """The runs to make: analyser, language, programs. Raises: MissingExtraError when one is not installed."""
+    batches = []
+    for analyser in chosen:
+        for spoken in analyser.languages:
+            texts = [program for program, language in keys if language == spoken]
+            missing = analyser.why_missing() if texts else ""
+            if missing:
+                raise MissingExtraError(missing)
+            size = min(analyser.batch, max(1, -(-len(texts) // workers)))
+            batches += [(analyser, spoken, texts[start : start + size]) for start in range(0, len(texts), size)]
+    return batches
 
 
 def installed_analysers() -> tuple[str, ...]:

@@ -60,8 +60,7 @@ def run_bandit(programs: Sequence[str], language: str, isolation: Isolation) -> 
 def _analysis(report: dict[str, Any], name: str) -> Analysis:
     for error in report["errors"]:
         if error["filename"].removeprefix("./") == name:
-            reason = "does not parse" if "syntax error" in error["reason"] else error["reason"]
-            return unscored(NAME, "python", reason)
+            return unscored(NAME, "python", error["reason"])
     found = [_finding(entry) for entry in report["results"] if entry["filename"].removeprefix("./") == name]
     return Analysis(
         analyser=NAME,

@@ -46,6 +46,11 @@ COVERS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+def family(cwe: str) -> str:
+    """The name of the family of a CWE ("command injection"); the CWE itself where it is in none."""
+    return next((name for name, members in FAMILIES.items() if cwe in members), cwe)
+
+
 def related(cwe: str) -> frozenset[str]:
     """`cwe` and the CWEs of its family: what a finding may be called to count as this weakness.
 

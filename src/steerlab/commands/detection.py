@@ -1,10 +1,10 @@
-"""steerlab run vulnerability-detection, and the quickstart."""
+"""steerlab run vulnerability-detection."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,15 +24,10 @@ from steerlab.commands.options import (
     Trust,
 )
 
-NAME = "vulnerability-detection"
-
-
-def quickstart(out: Out = "", as_json: AsJson = False) -> None:
-    """Vulnerability detection on the embedded model and the starter pairs, with a report at the end."""
+if TYPE_CHECKING:
     from steerlab.commands.study_files import Asked
 
-    settings = {"model": "embedded", "pairs": "starter"}
-    _run(Asked(settings=settings, load={}, out=out, workers=""), resume=False, as_json=as_json)
+NAME = "vulnerability-detection"
 
 
 def run_detection(
@@ -107,10 +102,11 @@ def run_detection(
     }
     needed = {"model": "--model embedded", "pairs": "--pairs starter"}
     asked = asked_for(NAME, given, preset=preset, file=settings, trust_remote_code=trust_remote_code, needed=needed)
-    _run(asked, resume=resume, as_json=as_json)
+    console.print_study(*perform(asked, resume=resume), as_json=as_json)
 
 
-def _run(asked: Any, *, resume: bool, as_json: bool) -> None:
+def perform(asked: Asked, *, resume: bool) -> tuple[dict[str, Any], Path]:
+    """Run the study as it was asked for: its summary and its directory."""
     from steerlab.commands.study_files import make_settings, run_directory
     from steerlab.models import load_model
     from steerlab.sources import load_source
@@ -127,20 +123,4 @@ def _run(asked: Any, *, resume: bool, as_json: bool) -> None:
     settings = make_settings(NAME, given)
     console.errors().print(f"run directory: {out}", markup=False)
     with console.progress() as step:
-        summary = run_study(settings, model, source, out, resume=resume, step=step, workers=performing)
-    print_study(summary, out, as_json=as_json)
-
-
-def print_study(summary: dict[str, Any], out: Path, *, as_json: bool) -> None:
-    """The tables, the verdict and where the report lies; with `as_json` the summary as one object."""
-    from steerlab.report import terminal_table
-
-    report = out / "report.html"
-    if as_json:
-        console.print_json({**summary, "out": str(out), "report": str(report)})
-        return
-    screen = console.output()
-    for table in terminal_table(summary):
-        screen.print(table)
-    screen.print(f"\n{summary['verdict']}", markup=False)
-    screen.print(f"report: {report}", markup=False, soft_wrap=True)
+        return run_study(settings, model, source, out, resume=resume, step=step, workers=performing), out

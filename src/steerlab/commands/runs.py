@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from steerlab import console
-from steerlab.commands.detection import print_study
 from steerlab.commands.options import AsJson
 
 
@@ -38,4 +37,4 @@ def report(
 
     summary, rows = read_run(run_directory)
     write_report(summary, rows, run_directory)
-    print_study(summary, run_directory, as_json=as_json)
+    console.print_study(summary, run_directory, as_json=as_json)

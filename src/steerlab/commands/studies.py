@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from steerlab.commands import detection
+from steerlab.commands import correctness, detection, secure_code
 
 run_app = typer.Typer(
     no_args_is_help=False,
@@ -12,3 +12,5 @@ run_app = typer.Typer(
     "`steerlab run my-study.toml` takes study and settings from a file.",
 )
 run_app.command(detection.NAME)(detection.run_detection)
+run_app.command(secure_code.NAME)(secure_code.run_secure_code)
+run_app.command(correctness.NAME)(correctness.run_correctness)

@@ -22,6 +22,9 @@ def vector_build(
     method: Annotated[str, typer.Option(help="mean_difference, pca, logistic, ...")] = "mean_difference",
     layers: Layers = "all",
     positions: PositionsOption = "last_prompt_token",
+    contrast: Annotated[
+        str, typer.Option(help="Read the sides as completions, without a question: differing or whole.")
+    ] = "",
     template: Annotated[
         str, typer.Option(help="Question template around each program, or none; auto: the first where CWEs are named.")
     ] = "auto",
@@ -52,6 +55,7 @@ def vector_build(
             method=method,
             layers=console.layers(layers, n_layers=found.n_layers),
             positions=positions,
+            contrast=contrast,
             template=template,
             templates=templates,
             cwes=console.words(cwes),

@@ -58,7 +58,7 @@ def read_gemma_scope_2(folder: Path, *, layer: int | None = None) -> SparseAutoe
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy 2 leaves damaged ones open
             missing = [name for name in NAMES if name not in file]
             if missing:
                 raise AutoencoderError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steerlab.autoencoders import SparseAutoencoder, decode, encode, reconstruct
 from steerlab.latents.directions import decoder_direction, random_latents
-from steerlab.latents.loading import check_fits, load_sae
+from steerlab.latents.loading import check_fits, load_sae, load_saes
 from steerlab.latents.ranking import LatentRanking, LatentRow, rank_latents
 from steerlab.latents.reading import latent_frequency
 
@@ -18,6 +18,7 @@ __all__ = [
     "encode",
     "latent_frequency",
     "load_sae",
+    "load_saes",
     "random_latents",
     "rank_latents",
     "reconstruct",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from steerlab.autoencoders import SparseAutoencoder
@@ -46,6 +46,23 @@ def load_sae(path_or_name: str | Path, *, layer: int | None = None) -> SparseAut
     return _checked(load_released(str(path_or_name), layer=layer), layer=layer)
 
 
+def load_saes(path_or_name: str | Path, *, layers: Sequence[int] = ()) -> tuple[SparseAutoencoder, ...]:
+    """Several autoencoders of one place: those of `layers`, by default every one that the package or directory has.
+
+    Raises: as `load_sae`.
+    """
+    if layers:
+        return tuple(load_sae(path_or_name, layer=layer) for layer in dict.fromkeys(layers))
+    if str(path_or_name) == MODEL_NAME:
+        found = autoencoder_directories()
+    else:
+        path = Path(path_or_name).expanduser()
+        found = _layer_folders(path) if path.is_dir() and _reader_of(path) is None else {}
+    if not found:
+        return (load_sae(path_or_name),)
+    return tuple(load_sae(path_or_name, layer=layer) for layer in sorted(found))
+
+
 def check_fits(model: Model, autoencoder: SparseAutoencoder) -> None:
     """Raise with one line unless the autoencoder reads a layer of `model`.
 
@@ -68,11 +85,15 @@ def _from_directory(folder: Path, *, layer: int | None) -> SparseAutoencoder:
     reader = _reader_of(folder)
     if reader is not None:
         return _checked(reader(folder, layer=layer), layer=layer)
-    inside = {int(own.name.rpartition("-")[2]): own for own in folder.glob("layer-*") if own.name[6:].isdigit()}
-    if inside:
+    if inside := _layer_folders(folder):
         return _of_layer(inside, layer=layer, where=str(folder))
     known = "; ".join(" and ".join(files) for files, _ in FORMATS)
     raise AutoencoderError(f"{folder} holds no autoencoder of a known format, which are told by their files: {known}.")
+
+
+def _layer_folders(folder: Path) -> dict[int, Path]:
+    """The folders layer-N in `folder`, by layer."""
+    return {int(own.name[6:]): own for own in folder.glob("layer-*") if own.name[6:].isdigit()}
 
 
 def _of_layer(folders: dict[int, Path], *, layer: int | None, where: str) -> SparseAutoencoder:

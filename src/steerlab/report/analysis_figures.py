@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from steerlab.report.figures import COLOURS, canvas, legend, svg
@@ -49,19 +49,25 @@ def transfer(summary: Mapping[str, Any]) -> str | None:
 
 def samples(summary: Mapping[str, Any]) -> str | None:
     """Balanced accuracy by number of training pairs, for real, random and shuffled vectors, with intervals."""
-    entries = [entry for entry in summary.get("samples") or [] if (entry.get(MAIN) or {}).get("value") is not None]
-    drawn = [entry for entry in entries if entry["kind"] in KIND_STYLES]
+    entries = [entry | {"value": entry.get(MAIN)} for entry in summary.get("samples") or []]
+    return by_pairs(entries, name="balanced accuracy", limits=(-0.02, 1.02))
+
+
+def by_pairs(entries: Sequence[Mapping[str, Any]], *, name: str, limits: tuple[float, float] | None) -> str | None:
+    """The estimate `value` of entries by `n_pairs` and `kind`, on an axis called `name`."""
+    valued = [entry for entry in entries if (entry.get("value") or {}).get("value") is not None]
+    drawn = [entry for entry in valued if entry["kind"] in KIND_STYLES]
     if not drawn:
         return None
     figure, axes = canvas(height=3.1)
     for kind, (label, colour, style) in KIND_STYLES.items():
         own = sorted((entry for entry in drawn if entry["kind"] == kind), key=lambda entry: entry["n_pairs"])
         where = [entry["n_pairs"] for entry in own]
-        axes.plot(where, [e[MAIN]["value"] for e in own], style, color=colour, markersize=4, label=label)
-        bounds = [(e[MAIN].get("low"), e[MAIN].get("high")) for e in own]
+        axes.plot(where, [e["value"]["value"] for e in own], style, color=colour, markersize=4, label=label)
+        bounds = [(e["value"].get("low"), e["value"].get("high")) for e in own]
         low, high = ([math.nan if pair[side] is None else pair[side] for pair in bounds] for side in (0, 1))
         axes.fill_between(where, low, high, color=colour, alpha=0.13, linewidth=0)
-    plain = next((entry[MAIN]["value"] for entry in entries if entry["kind"] == "unsteered"), None)
+    plain = next((entry["value"]["value"] for entry in valued if entry["kind"] == "unsteered"), None)
     if plain is not None:
         axes.axhline(plain, color=COLOURS["unsteered"], linewidth=1.0, linestyle="--", label="unsteered")
     axes.set_xscale("log")
@@ -70,10 +76,11 @@ def samples(summary: Mapping[str, Any]) -> str | None:
     axes.set_xticks(apart, [str(size) for size in apart])
     axes.minorticks_off()
     axes.set_xlabel("training pairs")
-    axes.set_ylabel("balanced accuracy")
-    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel(name)
+    if limits:
+        axes.set_ylim(*limits)
     legend(figure, axes, columns=2)
-    return svg(figure, name="samples", label="Balanced accuracy by number of training pairs")
+    return svg(figure, name="samples", label=f"{name} by number of training pairs")
 
 
 def screening(summary: Mapping[str, Any]) -> str | None:

@@ -52,8 +52,8 @@ def _arms(summary: Summary) -> str:
     )
     return (
         "<section><h2>Steered and its controls</h2><p class=soft>Problems of the analysis split, which played no part "
-        "in any choice. Corrects: of the programs that fail unsteered those that pass now; corrupts: of those that pass "
-        "those that fail now. Unscored is not failed.</p>"
+        "in any choice. Corrects: of the programs that fail unsteered those that pass now; corrupts: of those that "
+        "pass those that fail now. Unscored is not failed.</p>"
         + html_table(ARM_COLUMNS, table, kind="stacked", marked=ARM_NAMES["steered"])
         + _gate(summary)
         + f"<details><summary>What the arms are</summary><ul>{listed}</ul></details></section>"

@@ -1,4 +1,4 @@
-"""What the page of a detection study holds between its head and its end: arms, figures, examples, choices, the grid."""
+"""The page of a detection study: its sections from summary and rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from steerlab.report import analysis_figures, figures
-from steerlab.report.sections import cards, cell, marked
+from steerlab.report.sections import cards, cell, chosen, marked, side_effects
 from steerlab.report.tables import (
     ARM_COLUMNS,
     CWE_COLUMNS,
-    NOTHING,
     arm_name,
     arm_rows,
     count,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PROGRAM_ROWS = 2000
-
 SIZES = (
     ("pairs from", "pairs"),
     ("programs", "n_programs"),
@@ -38,15 +36,15 @@ SIZES = (
 
 
 def body(summary: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    """The sections as HTML; what the summary lacks is left out."""
+    """The sections between the verdict and how to run it again. What the summary lacks is left out."""
     sections: Sequence[Callable[[Mapping[str, Any]], str]] = (
         _arms,
         _figures,
         _cwes,
         _generated,
         _examples,
-        _side_effects,
-        _selection,
+        side_effects,
+        chosen,
         _grid,
     )
     return "".join(section(summary) for section in sections) + _programs(rows)
@@ -145,12 +143,12 @@ def _examples(summary: Mapping[str, Any]) -> str:
     articles = []
     for example in summary.get("examples") or []:
         before, after = str(example.get("unsteered") or ""), str(example.get("steered") or "")
-        plain, changed = marked(before, after)
+        left, right = marked(before, after)
         named = [str(example[key]) for key in ("program", "cwe") if example.get(key)]
         truth = f" is {example['label']}" if example.get("label") else ""
         sides = "".join(
             f"<div><b>{name}</b>: {escape(str(example.get(f'answer_{name}') or 'no answer'))}<pre>{text}</pre></div>"
-            for name, text in (("unsteered", plain), ("steered", changed))
+            for name, text in (("unsteered", left), ("steered", right))
         )
         prompt = escape(str(example.get("prompt") or ""))
         articles.append(
@@ -159,51 +157,6 @@ def _examples(summary: Mapping[str, Any]) -> str:
             f'<div class="two">{sides}</div></article>'
         )
     return f"<section><h2>Example answers</h2>{''.join(articles)}</section>" if articles else ""
-
-
-def _side_effects(summary: Mapping[str, Any]) -> str:
-    entries = summary.get("side_effects") or []
-    if not entries:
-        return ""
-    rows = [
-        [
-            count(entry["fold"] + 1),
-            str(entry.get("cwe") or "all"),
-            str(entry.get("layers")),
-            cell(entry.get("coefficient")),
-            f"{entry['kl']['value']:.3g} [{entry['kl']['low']:.3g}, {entry['kl']['high']:.3g}]",
-            number(entry.get("perplexity_unsteered")),
-            number(entry.get("perplexity_steered")),
-            count(entry.get("n_texts")),
-        ]
-        for entry in entries
-    ]
-    columns = ("fold", "CWE", "layers", "coefficient", "KL to unsteered, nats per token", "perplexity unsteered")
-    table = html_table((*columns, "perplexity steered", "texts"), rows, kind="stacked")
-    return (
-        "<section><h2>Side effects on ordinary code</h2><p class=soft>Stretches of Python's standard library, every "
-        f"token but the first steered; intervals over texts.</p>{table}</section>"
-    )
-
-
-def _selection(summary: Mapping[str, Any]) -> str:
-    entries = summary.get("selection") or []
-    if not entries:
-        return ""
-    known = ("cwe", "template", "method", "layers", "coefficient", "operation", "positions", "score", "reason")
-    keys = [key for key in known if any(entry.get(key) not in (None, "") for entry in entries)]
-    rows = [
-        [
-            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
-            *(cell(entry.get(key)) for key in keys),
-        ]
-        for entry in entries
-    ]
-    columns = ("fold", *(key if key != "score" else "score on the training side" for key in keys))
-    return (
-        "<section><h2>What each fold chose, and why</h2><p class=soft>Chosen on the training side; "
-        f"the fold's test programs played no part.</p>{html_table(columns, rows, kind='stacked words')}</section>"
-    )
 
 
 def _grid(summary: Mapping[str, Any]) -> str:
@@ -222,11 +175,11 @@ def _grid(summary: Mapping[str, Any]) -> str:
         "yes_rate",
         "n",
     )
-    keys = [key for key in known if any(key in entry for entry in cells)]
-    ordered = sorted(cells, key=lambda entry: -(entry.get("balanced_accuracy") or -1))
+    keys = [key for key in known if any(key in cell for cell in cells)]
+    ordered = sorted(cells, key=lambda cell: -(cell.get("balanced_accuracy") or -1))
     table = html_table(
         [key.replace("_", " ") for key in keys],
-        [[cell(entry.get(key)) for key in keys] for entry in ordered],
+        [[cell(cell.get(key)) for key in keys] for cell in ordered],
         kind="sortable",
     )
     return (

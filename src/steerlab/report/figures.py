@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steerlab.report.tables import MAIN, arm_name, estimate_of, in_order, number
@@ -20,12 +21,25 @@ COLOURS: Mapping[str, str] = {"unsteered": "#7a7f87", "steered": "#1f5fb4", "rec
 _OTHER = "#4d535b"
 
 
-def heat_maps(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(title, SVG) per method, operation and positions: balanced accuracy by layer set and coefficient, choices marked.
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A number on an axis: its key, its name, where neither colour lies, and the smallest reach from there."""
+
+    key: str
+    name: str
+    centre: float
+    reach: float
+
+
+ACCURACY = Scale(key=MAIN, name="balanced accuracy", centre=0.5, reach=0.1)
+
+
+def heat_maps(summary: Mapping[str, Any], scale: Scale = ACCURACY) -> list[tuple[str, str]]:
+    """(title, SVG) per method, operation, positions and contrast: `scale` by layer set and coefficient, choices marked.
 
     Averaged over templates by number of answers; a cell that folds chose shows how many did.
     """
-    cells = [cell for cell in summary.get("grid") or [] if _finite(cell.get(MAIN))]
+    cells = [cell for cell in summary.get("grid") or [] if finite(cell.get(scale.key))]
     kinds = list(dict.fromkeys(_kind(cell) for cell in cells))
     maps = []
     for kind in kinds:
@@ -35,12 +49,19 @@ def heat_maps(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             if _kind(entry) == kind and not entry.get("cwe")
         )
         title = ", ".join(["Layer and coefficient", *(part.replace("_", " ") for part in _telling(kind, kinds))])
-        maps.append((title, _heat_map([c for c in cells if _kind(c) == kind], chosen, name="-".join(kind))))
+        maps.append(
+            (title, _heat_map([c for c in cells if _kind(c) == kind], chosen, name="-".join(kind), scale=scale))
+        )
     return maps
 
 
-def _kind(cell: Mapping[str, Any]) -> tuple[str, str, str]:
-    return str(cell.get("method")), str(cell.get("operation")), str(cell.get("positions"))
+def _kind(cell: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return (
+        str(cell.get("method")),
+        str(cell.get("operation")),
+        str(cell.get("positions")),
+        str(cell.get("contrast") or ""),
+    )
 
 
 def _telling(kind: tuple[str, ...], kinds: Sequence[tuple[str, ...]]) -> list[str]:
@@ -54,7 +75,9 @@ def layer_order(layer_set: str) -> tuple[int, list[int]]:
     return len(layers) > 1, layers
 
 
-def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any], int], *, name: str) -> str:
+def _heat_map(
+    cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any], int], *, name: str, scale: Scale
+) -> str:
     import numpy as np
     from matplotlib import colormaps
 
@@ -63,27 +86,28 @@ def _heat_map(cells: Sequence[Mapping[str, Any]], chosen: Mapping[tuple[Any, Any
     total, weight = np.zeros((len(layers), len(doses))), np.zeros((len(layers), len(doses)))
     for cell in cells:
         place = layers.index(str(cell["layers"])), doses.index(cell["coefficient"])
-        total[place] += cell[MAIN] * (cell.get("n") or 1)
+        total[place] += cell[scale.key] * (cell.get("n") or 1)
         weight[place] += cell.get("n") or 1
     values = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
-    reach = max(0.1, float(np.nanmax(np.abs(values - 0.5))))
+    reach = max(scale.reach, float(np.nanmax(np.abs(values - scale.centre))))
+    low, high = scale.centre - reach, scale.centre + reach
     figure, axes = canvas(height=1.3 + max(0.24, 0.34 - 0.004 * len(layers)) * len(layers))
     colours = colormaps["RdBu"].resampled(31)  # few enough that the colour bar is drawn as vectors, not as an image
-    image = axes.pcolormesh(values, cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach, edgecolors="white", linewidth=0.4)
+    image = axes.pcolormesh(values, cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=0.4)
     axes.set_xticks([place + 0.5 for place in range(len(doses))], [f"{dose:g}" for dose in doses])
     axes.set_yticks([place + 0.5 for place in range(len(layers))], layers)
     axes.set_xlabel("coefficient")
     axes.set_ylabel("layer")
     for (row, column), value in np.ndenumerate(values):
         folds = chosen.get((layers[row], doses[column]), 0)
-        colour = "white" if abs(value - 0.5) > 0.65 * reach else "#1a1d21"
+        colour = "white" if abs(value - scale.centre) > 0.65 * reach else "#1a1d21"
         if folds:
             axes.add_patch(_box(column, row))
         if math.isfinite(value) and len(doses) <= 10:
             text = f"{value:.2f}" + (f" ×{folds}" if folds else "")
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, ax=axes, label="balanced accuracy", fraction=0.06, pad=0.03)
-    return svg(figure, name=f"heat-{name}", label="Heat map of balanced accuracy by layer and coefficient")
+    figure.colorbar(image, ax=axes, label=scale.name, fraction=0.06, pad=0.03)
+    return svg(figure, name=f"heat-{name}", label=f"Heat map of {scale.name} by layer and coefficient")
 
 
 def _box(column: int, row: int) -> Any:
@@ -106,13 +130,13 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
         heights = [row + (place - (len(arms) - 1) / 2) * step for row in range(len(names))]
         axes.barh(
             heights,
-            [estimate["value"] if _finite(estimate.get("value")) else math.nan for estimate in estimates],
+            [estimate["value"] if finite(estimate.get("value")) else math.nan for estimate in estimates],
             height=step * 0.86,
             color=COLOURS[arm],
             label=arm_name(arm),
         )
         for height, estimate in zip(heights, estimates, strict=True):
-            _whisker(axes, height, estimate, colour="#16181b", marker="")
+            whisker(axes, height, estimate, colour="#16181b", marker="")
     axes.set_yticks(range(len(names)), [_tick(name) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
     _share_axis(axes)
@@ -120,15 +144,15 @@ def by_cwe(summary: Mapping[str, Any]) -> str | None:
     return svg(figure, name="cwe", label="Balanced accuracy per CWE with intervals")
 
 
-def controls(summary: Mapping[str, Any]) -> str | None:
-    """Every arm with its interval, in one forest plot."""
-    arms = [arm for arm in in_order(summary.get("arms") or {}) if _finite(estimate_of(summary, arm).get("value"))]
+def controls(summary: Mapping[str, Any], scale: Scale = ACCURACY) -> str | None:
+    """Every arm with its interval in one forest plot; shares on an axis from 0 to 1."""
+    arms = [arm for arm in in_order(summary.get("arms") or {}) if finite(_value(summary, arm, scale))]
     if not arms:
         return None
     figure, axes = canvas(height=1.0 + 0.34 * len(arms))
     for row, arm in enumerate(arms):
-        estimate = estimate_of(summary, arm)
-        _whisker(axes, row, estimate, colour=COLOURS.get(arm, _OTHER), marker="s" if arm == "steered" else "o")
+        estimate = estimate_of(summary, arm, scale.key)
+        whisker(axes, row, estimate, colour=COLOURS.get(arm, _OTHER), marker="s" if arm == "steered" else "o")
         axes.annotate(
             number(estimate["value"]),
             (estimate["value"], row),
@@ -138,11 +162,19 @@ def controls(summary: Mapping[str, Any]) -> str | None:
             fontsize=8,
         )
     if "steered" in arms:
-        axes.axvline(estimate_of(summary, "steered")["value"], color=COLOURS["steered"], linewidth=0.8, linestyle=":")
+        axes.axvline(_value(summary, "steered", scale), color=COLOURS["steered"], linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(arms)), [_tick(arm_name(arm)) for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.7)
-    _share_axis(axes)
-    return svg(figure, name="controls", label="Steered beside every control, with intervals")
+    if scale is ACCURACY:
+        _share_axis(axes)
+    else:
+        axes.axvline(scale.centre, color="#9aa0a6", linewidth=0.8, linestyle="--", zorder=0)
+        axes.set_xlabel(scale.name)
+    return svg(figure, name=f"controls-{scale.key}", label=f"Steered beside every control: {scale.name}")
+
+
+def _value(summary: Mapping[str, Any], arm: str, scale: Scale) -> Any:
+    return estimate_of(summary, arm, scale.key).get("value")
 
 
 def layers(summary: Mapping[str, Any]) -> str | None:
@@ -150,7 +182,7 @@ def layers(summary: Mapping[str, Any]) -> str | None:
     from matplotlib.ticker import MaxNLocator
 
     entries = [
-        entry for entry in summary.get("layers") or [] if _finite((entry.get("reading_auroc") or {}).get("value"))
+        entry for entry in summary.get("layers") or [] if finite((entry.get("reading_auroc") or {}).get("value"))
     ]
     if not entries:
         return None
@@ -159,7 +191,7 @@ def layers(summary: Mapping[str, Any]) -> str | None:
     where = [entry["layer"] for entry in entries]
     found = [entry["reading_auroc"] for entry in entries]
     axes.plot(where, [e["value"] for e in found], "o-", color=COLOURS["steered"], markersize=4, label="reading")
-    bounded = [_finite(e.get("low")) and _finite(e.get("high")) for e in found]
+    bounded = [finite(e.get("low")) and finite(e.get("high")) for e in found]
     axes.fill_between(
         where,
         [e["low"] if ok else math.nan for e, ok in zip(found, bounded, strict=True)],
@@ -173,9 +205,9 @@ def layers(summary: Mapping[str, Any]) -> str | None:
         x, y = [entry["layer"] for entry in wrong], [entry["reading_auroc"]["value"] for entry in wrong]
         axes.plot(x, y, "x", color="#b3261e", markersize=9, label="sign check failed")
     saying = estimate_of(summary, "unsteered", "auroc")
-    if _finite(saying.get("value")):
+    if finite(saying.get("value")):
         axes.axhline(saying["value"], color=COLOURS["recalibrated"], label="saying (unsteered)")
-        if _finite(saying.get("low")) and _finite(saying.get("high")):
+        if finite(saying.get("low")) and finite(saying.get("high")):
             axes.axhspan(saying["low"], saying["high"], color=COLOURS["recalibrated"], alpha=0.13, linewidth=0)
     axes.axhline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--")
     axes.set_xlabel("layer")
@@ -189,7 +221,7 @@ def layers(summary: Mapping[str, Any]) -> str | None:
 def dose(summary: Mapping[str, Any]) -> str | None:
     """Balanced accuracy, yes-rate and the side effect on ordinary code as functions of the coefficient."""
     entries = sorted(
-        (entry for entry in summary.get("dose") or [] if _finite(entry.get("coefficient"))),
+        (entry for entry in summary.get("dose") or [] if finite(entry.get("coefficient"))),
         key=lambda entry: entry["coefficient"],
     )
     lines = (
@@ -198,12 +230,12 @@ def dose(summary: Mapping[str, Any]) -> str | None:
         ("kl", "side effect (KL, nats per token)", _OTHER, "^:"),
     )
     entries = [entry | {"kl": (entry.get("kl") or {}).get("value")} for entry in entries]
-    drawn = [line for line in lines if any(_finite(entry.get(line[0])) for entry in entries)]
+    drawn = [line for line in lines if any(finite(entry.get(line[0])) for entry in entries)]
     if not drawn:
         return None
     figure, axes = canvas(height=3.0)
     for key, label, colour, style in drawn:
-        points = [(entry["coefficient"], entry[key]) for entry in entries if _finite(entry.get(key))]
+        points = [(entry["coefficient"], entry[key]) for entry in entries if finite(entry.get(key))]
         axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, markersize=4, label=label)
     axes.axhline(0.5, color="#9aa0a6", linewidth=0.8, linestyle="--")
     axes.axvline(0, color="#9aa0a6", linewidth=0.8)
@@ -213,7 +245,8 @@ def dose(summary: Mapping[str, Any]) -> str | None:
     return svg(figure, name="dose", label="Dose and response")
 
 
-def _finite(value: object) -> bool:
+def finite(value: object) -> bool:
+    """Whether a value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -247,10 +280,11 @@ def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
 
 
-def _whisker(axes: Axes, height: float, estimate: Mapping[str, Any], *, colour: str, marker: str) -> None:
-    if _finite(estimate.get("low")) and _finite(estimate.get("high")):
+def whisker(axes: Axes, height: float, estimate: Mapping[str, Any], *, colour: str, marker: str) -> None:
+    """An interval at a height, and a marker at the value unless `marker` is empty."""
+    if finite(estimate.get("low")) and finite(estimate.get("high")):
         axes.plot([estimate["low"], estimate["high"]], [height, height], "-", color=colour, linewidth=1.5)
-    if marker and _finite(estimate.get("value")):
+    if marker and finite(estimate.get("value")):
         axes.plot([estimate["value"]], [height], marker, color=colour, markersize=6)
 
 

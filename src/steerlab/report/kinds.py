@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from steerlab.report import correctness_page, correctness_tables, detection_page, tables
+from steerlab.report import correctness_page, correctness_tables, detection_page, secure_page, secure_tables, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,12 @@ REPORTS: Mapping[str, StudyReport] = {
         terminal_table=correctness_tables.terminal_table,
         sizes=correctness_page.SIZES,
         body=correctness_page.body,
+    ),
+    "secure-code": StudyReport(
+        verdict=secure_tables.verdict,
+        terminal_table=secure_tables.terminal_table,
+        sizes=secure_page.SIZES,
+        body=secure_page.body,
     ),
 }
 

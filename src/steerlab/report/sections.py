@@ -1,13 +1,14 @@
-"""Sections that the pages of several studies share: cards of figures, texts side by side, cells of tables."""
+"""Sections that the pages of several studies share: cards of figures, side effects, choices, texts side by side."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from html import escape
+from typing import Any
 
-from steerlab.report.tables import NOTHING, number
+from steerlab.report.tables import NOTHING, count, html_table, number
 
 
 def cards(drawn: Sequence[tuple[str, str | None, str]]) -> str:
@@ -35,6 +36,64 @@ def marked(before: str, after: str) -> tuple[str, str]:
 def _words(text: str) -> list[str]:
     """Words with the white space that follows them."""
     return re.findall(r"\s+|\S+\s*", text)
+
+
+def side_effects(summary: Mapping[str, Any]) -> str:
+    """KL and perplexity of the chosen cells on ordinary code."""
+    entries = summary.get("side_effects") or []
+    if not entries:
+        return ""
+    rows = [
+        [
+            count(entry["fold"] + 1),
+            str(entry.get("cwe") or "all"),
+            str(entry.get("layers")),
+            cell(entry.get("coefficient")),
+            f"{entry['kl']['value']:.3g} [{entry['kl']['low']:.3g}, {entry['kl']['high']:.3g}]",
+            number(entry.get("perplexity_unsteered")),
+            number(entry.get("perplexity_steered")),
+            count(entry.get("n_texts")),
+        ]
+        for entry in entries
+    ]
+    columns = ("fold", "CWE", "layers", "coefficient", "KL to unsteered, nats per token", "perplexity unsteered")
+    table = html_table((*columns, "perplexity steered", "texts"), rows, kind="stacked")
+    return (
+        "<section><h2>Side effects on ordinary code</h2><p class=soft>Stretches of Python's standard library, every "
+        f"token but the first steered; intervals over texts.</p>{table}</section>"
+    )
+
+
+def chosen(summary: Mapping[str, Any]) -> str:
+    """What each fold chose, and why."""
+    entries = summary.get("selection") or []
+    if not entries:
+        return ""
+    known = (
+        "cwe",
+        "template",
+        "contrast",
+        "method",
+        "layers",
+        "coefficient",
+        "operation",
+        "positions",
+        "score",
+        "reason",
+    )
+    keys = [key for key in known if any(entry.get(key) not in (None, "") for entry in entries)]
+    rows = [
+        [
+            count(entry["fold"] + 1) if isinstance(entry.get("fold"), int) else NOTHING,
+            *(cell(entry.get(key)) for key in keys),
+        ]
+        for entry in entries
+    ]
+    columns = ("fold", *(key if key != "score" else "score on the training side" for key in keys))
+    return (
+        "<section><h2>What each fold chose, and why</h2><p class=soft>Chosen on the training side; "
+        f"the fold's test programs played no part.</p>{html_table(columns, rows, kind='stacked words')}</section>"
+    )
 
 
 def cell(value: object) -> str:

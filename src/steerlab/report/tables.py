@@ -22,7 +22,7 @@ ARM_NAMES: Mapping[str, str] = {
     "flipped_sign": "flipped sign",
     "ngrams": "n-grams",
 }
-_IN_A_SENTENCE: Mapping[str, str] = {
+IN_A_SENTENCE: Mapping[str, str] = {
     "prompt_only": "a prompt alone",
     "recalibrated": "a recalibrated threshold alone",
     "random": "a random direction of the same norm",
@@ -74,9 +74,9 @@ def estimate_of(summary: Mapping[str, Any], arm: str, metric: str = MAIN) -> Map
     return _mapping(_mapping(_mapping(summary.get("arms")).get(arm)).get(metric))
 
 
-def difference_of(summary: Mapping[str, Any], arm: str) -> Mapping[str, Any]:
-    """Steered minus an arm in balanced accuracy; empty where there is none."""
-    return _mapping(_mapping(_mapping(summary.get("differences")).get(arm)).get(MAIN))
+def difference_of(summary: Mapping[str, Any], arm: str, metric: str = MAIN) -> Mapping[str, Any]:
+    """Steered minus an arm in a metric; empty where there is none."""
+    return _mapping(_mapping(_mapping(summary.get("differences")).get(arm)).get(metric))
 
 
 def arm_name(arm: str) -> str:
@@ -101,7 +101,7 @@ def verdict(summary: Mapping[str, Any]) -> str:
     gain = difference_of(summary, "unsteered")
     if number(steered) == NOTHING or number(gain.get("value")) == NOTHING:
         return "No verdict: steered and unsteered answers were not both scored."
-    change = f"{number(gain['value'], signed=True)} over unsteered {_in_brackets(gain)}"
+    change = f"{number(gain['value'], signed=True)} over unsteered {in_brackets(gain)}"
     low, high = gain.get("low"), gain.get("high")
     if low is None or high is None or low <= 0 <= high:
         head, is_gain = f"no gain: steered {number(steered)}, {change}", False
@@ -118,10 +118,11 @@ def _chance_clause(summary: Mapping[str, Any]) -> str:
     low = plain.get("low")
     if low is None or low > CHANCE:
         return ""
-    return f" Unsteered, the model is not above chance here: {number(plain.get('value'))} {_in_brackets(plain)}."
+    return f" Unsteered, the model is not above chance here: {number(plain.get('value'))} {in_brackets(plain)}."
 
 
-def _in_brackets(estimate: Mapping[str, Any]) -> str:
+def in_brackets(estimate: Mapping[str, Any]) -> str:
+    """The interval, or words where there is none."""
     found = interval(estimate)
     return "(no interval)" if found == NOTHING else found
 
@@ -131,9 +132,9 @@ def _control_clause(summary: Mapping[str, Any], *, is_gain: bool) -> str:
     valued = [arm for arm in controls if number(estimate_of(summary, arm).get("value")) != NOTHING]
     if not valued:
         return ", without any control to compare with"
-    as_good = [arm for arm in valued if not _above(difference_of(summary, arm))]
+    as_good = [arm for arm in valued if not is_above(difference_of(summary, arm))]
     best = max(as_good or valued, key=lambda arm: float(estimate_of(summary, arm)["value"]))
-    name, value = _IN_A_SENTENCE.get(best, arm_name(best)), number(estimate_of(summary, best)["value"])
+    name, value = IN_A_SENTENCE.get(best, arm_name(best)), number(estimate_of(summary, best)["value"])
     if as_good:
         return f", {'but' if is_gain else 'and'} {name} reaches {value}"
     if is_gain:
@@ -141,31 +142,34 @@ def _control_clause(summary: Mapping[str, Any], *, is_gain: bool) -> str:
     return f"; the best control, {name}, reaches {value}"
 
 
-def _above(difference: Mapping[str, Any]) -> bool:
+def is_above(difference: Mapping[str, Any]) -> bool:
+    """Whether the whole interval lies above 0."""
     low = difference.get("low")
     return low is not None and low > 0
 
 
 def terminal_table(summary: Mapping[str, Any]) -> list[Table]:
     """The tables at the end of a run: the arms, and the CWEs. Print them with a rich console."""
+    tables = []
+    if arms := arm_rows(summary):
+        tables.append(plain_table("Balanced accuracy on held-out programs", ARM_COLUMNS, arms))
+    if by_cwe := cwe_rows(summary):
+        tables.append(plain_table("By CWE", CWE_COLUMNS, by_cwe))
+    return tables
+
+
+def plain_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table for the terminal without lines; the row of the steered arm is bold."""
     from rich.table import Table
     from rich.text import Text
 
-    def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-        built = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for place, column in enumerate(columns):
-            built.add_column(Text(column), justify="left" if place == 0 else "right")
-        for row in rows:
-            style = "bold" if row[0] == "steered" else ""
-            built.add_row(*(Text(cell) for cell in row), style=style)
-        return built
-
-    tables = []
-    if arms := arm_rows(summary):
-        tables.append(table("Balanced accuracy on held-out programs", ARM_COLUMNS, arms))
-    if by_cwe := cwe_rows(summary):
-        tables.append(table("By CWE", CWE_COLUMNS, by_cwe))
-    return tables
+    built = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        built.add_column(Text(column), justify="left" if place == 0 else "right")
+    for row in rows:
+        style = "bold" if row[0] == "steered" else ""
+        built.add_row(*(Text(cell) for cell in row), style=style)
+    return built
 
 
 ARM_COLUMNS = (
@@ -216,14 +220,17 @@ def cwe_rows(summary: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def metric_rows(arms: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of all metrics of all arms; each cell "value [low, high]" with n and unscored."""
+def metric_rows(arms: Mapping[str, Any], named: Mapping[str, str] = METRIC_NAMES) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of all metrics of all arms; each cell "value [low, high]" with n and unscored.
+
+    `named` are the metrics as a person reads them, in their order.
+    """
     columns = ["metric", *(arm_name(arm) for arm in in_order(arms))]
-    names = [m for m in METRIC_NAMES if any(m in _mapping(arm) for arm in arms.values())]
+    names = [m for m in named if any(m in _mapping(arm) for arm in arms.values())]
     names += sorted({m for arm in arms.values() for m in _mapping(arm)} - set(names))
     rows = []
     for metric in names:
-        cells = [METRIC_NAMES.get(metric, metric.replace("_", " "))]
+        cells = [named.get(metric, metric.replace("_", " "))]
         for arm in in_order(arms):
             found = _mapping(_mapping(arms[arm]).get(metric))
             size = f" n {count(found.get('n'))}" + (

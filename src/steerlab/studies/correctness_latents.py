@@ -17,6 +17,7 @@ from steerlab.gates import choose_threshold
 from steerlab.latents import LatentRanking, LatentRow, SparseAutoencoder, encode, latent_frequency, rank_latents
 from steerlab.latents.directions import probe_direction
 from steerlab.latents.scoring import choose_f1_threshold, score_prediction
+from steerlab.models import Model
 from steerlab.ordinary import ordinary_code
 from steerlab.studies.correctness_material import Bench
 from steerlab.studies.correctness_writing import stage_rows, write_rows
@@ -110,7 +111,7 @@ def _see(bench: Bench, autoencoders: Sequence[SparseAutoencoder]) -> _Seen:
         raise RunError("no problem has a baseline: run the stage baseline first.")
     at_layers = [autoencoder.layer for autoencoder in autoencoders]
     residuals = capture(material.model, [problem.prompt for problem in problems], layers=at_layers)
-    texts = [text.text for text in ordinary_code()]
+    texts = _ordinary_texts(material.model)
     layers = {}
     for number, autoencoder in enumerate(autoencoders, start=1):
         layers[autoencoder.layer] = _Layer(
@@ -130,6 +131,14 @@ def _see(bench: Bench, autoencoders: Sequence[SparseAutoencoder]) -> _Seen:
         passed=tuple(outcome[problem.id] for problem in problems),
         **places,
     )
+
+
+def _ordinary_texts(model: Model) -> list[str]:
+    """Ordinary code in stretches that fit the model's context: whole, halves, quarters, ..."""
+    texts = [text.text for text in ordinary_code()]
+    while model.context is not None and max(len(row) for row in model.tokenizer(texts)["input_ids"]) > model.context:
+        texts = [half for text in texts for half in (text[: len(text) // 2], text[len(text) // 2 :])]
+    return texts
 
 
 def _best(seen: _Seen, ranked: Mapping[int, LatentRanking], target: str, *, by_hand: str) -> Best:

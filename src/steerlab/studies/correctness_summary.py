@@ -59,6 +59,7 @@ def summarise_correctness(bench: Bench, arms: Mapping[str, pd.DataFrame]) -> dic
         "by_band": _by_band(written, arms, settings.level),
         "attention": _attention(out),
         "examples": _examples(bench, written["steered"]),
+        "manifest": dict(bench.opened.manifest),
         "notes": [*bench.material.notes, *_notes(arms)],
     }
 
@@ -190,6 +191,6 @@ def _notes(arms: Mapping[str, pd.DataFrame]) -> list[str]:
     ways = sorted({str(way) for name in arms if name != "unsteered" for way in arms[name]["way"]})
     return [
         f"Steered programs were written by the wave ({', '.join(ways)}).",
-        "Ablation removes the direction after every layer at all positions. Orthogonalised weights, the permanent form, also "
-        "remove it from what the first layer and each layer's second half read.",
+        "Ablation removes the direction after every layer at all positions. Orthogonalised weights, the permanent "
+        "form, also remove it from what the first layer and each layer's second half read.",
     ]

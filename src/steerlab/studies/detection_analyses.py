@@ -10,8 +10,7 @@ import numpy as np
 from steerlab.batches import Progress
 from steerlab.contrast import Program, cwe_number
 from steerlab.controls import CONTROL_METHODS
-from steerlab.models import Model
-from steerlab.ordinary import ordinary_code
+from steerlab.ordinary import fitting_code
 from steerlab.screening import screen
 from steerlab.selection import Choice, Fold
 from steerlab.side_effects import text_sums
@@ -97,9 +96,8 @@ def side_effect_rows(
             material, template, fold.train, method=cell.method, layers=cell.layers, seed=material.settings.seed
         )
         steering.append([material.intervention(vectors[""], cell)])
-    texts = ordinary_code()
-    shown = [_shortened(material.model, text.text) for text in texts]
-    sums = text_sums(material.model, shown, steering, progress=progress)
+    texts = fitting_code(material.model)
+    sums = text_sums(material.model, [text for _, text in texts], steering, progress=progress)
     return [
         {
             "trial": trial.id,
@@ -110,23 +108,16 @@ def side_effect_rows(
             "template": trial.template,
             **cell_columns(cell),
             "seed": trial.seed,
-            "program": text.name,
-            "group": text.name,
+            "program": name,
+            "group": name,
             "kl": float(sums.kl[number, place] / sums.n_tokens[place]),
             "loss": float(sums.loss[number, place] / sums.n_tokens[place]),
             "unsteered_loss": float(sums.unsteered_loss[place] / sums.n_tokens[place]),
             "n_tokens": int(sums.n_tokens[place]),
         }
         for number, (trial, cell) in enumerate(wanted)
-        for place, text in enumerate(texts)
+        for place, (name, _) in enumerate(texts)
     ]
-
-
-def _shortened(model: Model, text: str) -> str:
-    """The beginning of `text` that fits the context, without what a cut through a token leaves."""
-    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
-    room = (model.context or len(ids) + 8) - 8  # what a tokenizer adds at the ends
-    return text if len(ids) <= room else str(model.tokenizer.decode(ids[:room])).rstrip("\ufffd")
 
 
 def screened_sets(material: Material) -> list[tuple[str, tuple[int, ...]]]:

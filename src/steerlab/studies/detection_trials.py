@@ -276,6 +276,7 @@ def cell_trial(base: Trial, cell: SweepCell, dose: str) -> Trial:
         operation=cell.operation,
         positions=cell.positions,
         dose=dose,
+        contrast=cell.contrast,
     )
 
 

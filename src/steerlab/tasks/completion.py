@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 
+from steerlab.analysers.parsing import parses_python
 from steerlab.embedded import pairs_directory
 from steerlab.errors import DataError, OptionError
 from steerlab.sandbox import Isolation, Limits
@@ -198,12 +197,4 @@ def _score(task: CompletionTask, completion: str, *, parses: bool | None, runs: 
 
 def _parses_python(task: CompletionTask, completion: str) -> bool:
     """There is a statement, and the program has no syntax error (nor is too deep or too large to parse)."""
-    if not completion.strip():
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(assemble(task, completion))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+    return bool(completion.strip()) and parses_python(assemble(task, completion))

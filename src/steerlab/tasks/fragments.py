@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from steerlab.analysers.parsing import parses_python
 from steerlab.sandbox import Isolation, Limits, run_untrusted
 from steerlab.sandbox.isolation import PATH
 from steerlab.tasks.functions import cut_function, mask_c, scan_line
@@ -59,7 +58,7 @@ def python_frame(prompt: str, completion: str) -> Frame | None:
     """The frame that leaves out the fewest first lines of `prompt` so that what is kept parses.
 
     It is chosen by the prompt alone, followed by "pass"; only where that never parses, such as in an open bracket, by
-    prompt and completion. None where neither does. Warnings of the parser are ignored, so not for threads.
+    prompt and completion. None where neither does. Not for threads: see `parses_python`.
     """
     last = next((line for line in reversed(prompt.split("\n")) if line.strip()), "")
     margin = len(last) - len(last.lstrip())
@@ -69,17 +68,6 @@ def python_frame(prompt: str, completion: str) -> Frame | None:
     return next(alone, None) or next((f for f in frames if parses_python(f.program(completion, "python"))), None)
 
 
-def parses_python(program: str) -> bool:
-    """Whether `program` has no syntax error, nor is too deep or too large to parse. Not for threads: see warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
-
-
 def c_frame(prompt: str, ending: str, isolation: Isolation) -> tuple[Frame | None, str]:
     """The frame that leaves out the fewest first lines so that C parses, and why there is none.
 
@@ -87,9 +75,14 @@ def c_frame(prompt: str, ending: str, isolation: Isolation) -> tuple[Frame | Non
     choose by the prompt alone (";") first. Where it includes no header, some of the standard library stand before it.
     """
     frames = _c_frames(prompt)
-    errors, unknown = _first_errors([frame.program(ending, "c") for frame in frames], isolation)
-    found = next((frame for frame, error in zip(frames, errors, strict=True) if not error), None) if errors else None
-    return found, unknown or ("" if found else FRAGMENT)
+    for some in (frames[:2], frames[2:]):  # the first ones do for most prompts
+        errors, unknown = _first_errors([frame.program(ending, "c") for frame in some], isolation)
+        if unknown:
+            return None, unknown
+        for frame, error in zip(some, errors, strict=True):
+            if not error:
+                return frame, ""
+    return None, FRAGMENT
 
 
 def parses_c(program: str, isolation: Isolation) -> tuple[bool | None, str]:
@@ -136,8 +129,15 @@ def _python_frames(prompt: str) -> list[Frame]:
 
 
 def _c_frames(prompt: str) -> list[Frame]:
+    """What is kept as a file, unless it ends indented but in no block that is seen, and as statements in a function."""
     headers = "" if "#include" in prompt else _HEADERS
-    return [Frame(before=headers + before, kept=kept) for kept in _endings(prompt) for before in ("", _FUNCTION)]
+    last = next((line for line in reversed(mask_c(prompt).split("\n")) if line.strip()), "")
+    frames = []
+    for kept in _endings(prompt):
+        if _open_braces(kept) > 0 or not last[:1].isspace():
+            frames.append(Frame(before=headers, kept=kept))
+        frames.append(Frame(before=headers + _FUNCTION, kept=kept))
+    return frames
 
 
 def _endings(prompt: str) -> list[str]:

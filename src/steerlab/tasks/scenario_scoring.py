@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from steerlab.analysers import ANALYSERS, Analysis, Finding, analyse_many, covers, has_finding, related
+from steerlab.analysers.parsing import parses_python
 from steerlab.errors import OptionError
 from steerlab.sandbox import Isolation
 from steerlab.tasks.fragments import (
@@ -16,7 +17,6 @@ from steerlab.tasks.fragments import (
     c_frame,
     cut_continuation,
     parses_c,
-    parses_python,
     python_frame,
     says_something,
 )

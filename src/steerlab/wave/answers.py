@@ -21,7 +21,7 @@ from steerlab.wave.cells import Cell
 from steerlab.wave.reading import Reading
 from steerlab.wave.trust import RUNS, failed_check
 
-Way = Literal["auto", "layers", "tree", "rows", "shared", "plain"]
+Way = Literal["auto", "layers", "tree", "rows", "tails", "shared", "plain"]
 AT_PROMPT_END = ("last_prompt_token", "from_last_prompt_token")
 
 
@@ -47,7 +47,8 @@ def wave_log_likelihoods(
     """For each cell what `answer_log_likelihoods` gives inside `steer(model, *cell.interventions)` (P11).
 
     layers: the prompts are read once; cells are queries behind them that join at the layer they steer. tree: the same,
-    cells ride through all layers. rows: the prompts' cache is repeated per cell. shared: positions that touch the
+    cells ride through all layers. rows: the prompts' cache is repeated per cell. tails: the same for
+    answers of several tokens, of which only the layers from the steered one up run. shared: positions that touch the
     prompt and answers of several tokens; the layers below the steered one run once. plain: one run per cell.
     A way other than plain runs only after it has given the plain way's values on short rows of this model, once.
     `progress` counts rows read: cells x prompts (x answers, where they have several tokens).
@@ -83,7 +84,7 @@ def _early(cell: Cell) -> str:
 
 def _choose(model: Model, reading: Reading, *, early: str, way: str) -> tuple[str, str]:
     """The fastest way that is possible and the reason why nothing faster is."""
-    candidates = ("shared",) if early else ("layers", "tree", "rows", "shared")
+    candidates = ("shared",) if early else ("layers", "tree", "rows", "tails", "shared")
     refused = [early] if early else []
     for name in candidates if way == "auto" else () if way == "plain" else (way,):
         obstacle = _obstacle(model, reading, name, early=early) or failed_check(model, reading, name)
@@ -104,6 +105,8 @@ def _obstacle(model: Model, reading: Reading, way: str, *, early: str) -> str:
         return "an answer does not fit the context" if longest > (model.context or longest) else ""
     if early:
         return early
+    if way == "tails":
+        return "every answer is one token" if reading.single else ""
     if not reading.single:
         return "an answer has several tokens"
     if way in ("layers", "tree") and not model.accepts_position_ids:

@@ -38,6 +38,7 @@ def wave_generate(
     *,
     cells: Sequence[Cell],
     decoding: Decoding | None = None,
+    numbers: Sequence[int] | None = None,
     progress: Progress | None = None,
     way: GenerationWay = "auto",
     memory_bytes: int | None = None,
@@ -48,7 +49,8 @@ def wave_generate(
     shared: other positions; the layers up to the steered one are run once per prompt. batch: every cell and prompt is
     a row that reads its own prompt. plain: one run per cell and prompt. In all but plain a row has its own dose, and
     leaves the batch when it has ended. A way other than plain runs only after it has given the plain way's values on
-    short rows of this model, once. Prompt i is sampled alike in every cell, with the seed that `generate` gives it.
+    short rows of this model, once. Prompt i is sampled alike in every cell, with the seed that `generate` gives to a
+    prompt of number `numbers[i]` (by default i): the same number in another call draws the same.
     `memory_bytes` limits a batch (keys, values and logits, as estimated; by default 0.4 of what is free);
     `progress` counts completions.
     Raises: OptionError when a way other than auto is not possible; PromptError as `generate`.
@@ -60,8 +62,11 @@ def wave_generate(
     refuse_fixed_rows(model, "wave_generate")
     for cell in cells:
         check(model, cell.interventions, gates="possible")
+    if numbers is not None and len(numbers) != len(prompts):
+        raise OptionError(f"{len(numbers)} numbers were given for {len(prompts)} prompts: give one per prompt.")
     how = decoding or Decoding()
     heads = encode(model, prompts, new_tokens=how.max_new_tokens)
+    own = list(range(len(heads))) if numbers is None else list(numbers)
     found: dict[int, list[Completion]] = {index: [] for index in range(len(cells))}
     ways: dict[str, str] = {}
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -70,7 +75,8 @@ def wave_generate(
     for early, members in sorted(groups.items()):
         chosen, reason = _choose(model, heads, early=early, way=way)
         ways[chosen] = "; ".join(dict.fromkeys(filter(None, [ways.get(chosen), reason])))
-        job = _Job(heads=heads, cells=[cells[c].live for c in members], how=how, memory_bytes=memory_bytes)
+        live = [cells[c].live for c in members]
+        job = _Job(heads=heads, numbers=own, cells=live, how=how, memory_bytes=memory_bytes)
         found |= dict(zip(members, _run(model, job, chosen, progress), strict=True))
     completions = tuple(tuple(found[index]) for index in range(len(cells)))
     return WaveCompletions(completions=completions, way="+".join(ways), reason="; ".join(ways.values()))
@@ -110,9 +116,10 @@ def _obstacle(model: Model, way: str, *, early: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What is to be written: token ids of the prompts, the cells, and how."""
+    """What is to be written: token ids of the prompts, the numbers they are sampled as, the cells, and how."""
 
     heads: list[list[int]]
+    numbers: list[int]
     cells: list[tuple[Intervention, ...]]
     how: Decoding
     memory_bytes: int | None
@@ -160,14 +167,15 @@ def _rows_that_fit(model: Model, longest: int, job: _Job) -> int:
 
 
 def _run_together(model: Model, job: _Job, pairs: list[tuple[int, int]], *, way: str) -> list[Completion]:
-    numbers = [p for _, p in pairs]
-    distinct = sorted(set(numbers))
+    prompts = [p for _, p in pairs]
+    distinct = sorted(set(prompts))
     rows = CellRows(
         heads=[job.heads[p] for p in distinct],
-        of=[distinct.index(p) for p in numbers],
+        of=[distinct.index(p) for p in prompts],
         cells=[job.cells[c] for c, _ in pairs],
     )
     with READERS[way](model, rows, room=job.how.max_new_tokens) as (stream, read):
+        numbers = [job.numbers[p] for p in prompts]
         return decode_rows(model, read, stream, how=job.how, numbers=numbers, prompt_tokens=rows.prompt_tokens)
 
 
@@ -175,5 +183,5 @@ def _run_plain(model: Model, job: _Job, pairs: list[tuple[int, int]]) -> list[Co
     done = []
     for c, p in pairs:
         with steer(model, *job.cells[c]):
-            done += complete_rows(model, [job.heads[p]], numbers=[p], how=job.how, rows=None)
+            done += complete_rows(model, [job.heads[p]], numbers=[job.numbers[p]], how=job.how, rows=None)
     return done

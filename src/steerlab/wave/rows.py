@@ -62,13 +62,13 @@ def repeated(model: Model, rows: CellRows, *, room: int) -> Iterator[tuple[Strea
             steered_stream(model, rows.prompt_tokens, rows.cells) as stream,
             last_logits_only(model.network, model.head),
         ):
-            _goes_on_from(stream, mask)
+            goes_on_from(stream, mask)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             output = model.network(**step, attention_mask=mask, past_key_values=cache, use_cache=True)
             yield stream, ReadRows(logits=output.logits[:, -1], cache=output.past_key_values, mask=mask)
 
 
-def _goes_on_from(stream: Stream, mask: Tensor) -> None:
+def goes_on_from(stream: Stream, mask: Tensor) -> None:
     """Tell the stream that rows with this padding mask have been read."""
     stream.positions.enter_forward(mask=mask, past=0, shape=(mask.shape[0], mask.shape[1]), device=mask.device)
 
@@ -88,7 +88,7 @@ def shared(model: Model, rows: CellRows, *, room: int) -> Iterator[tuple[Stream,
             steered_stream(model, rows.prompt_tokens, rows.cells) as stream,
             last_logits_only(model.network, model.head),
         ):
-            _goes_on_from(stream, mask)
+            goes_on_from(stream, mask)
             yield stream, ReadRows(logits=logits, cache=cache, mask=mask)
 
 

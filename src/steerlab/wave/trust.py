@@ -15,6 +15,7 @@ from steerlab.steering import steer
 from steerlab.wave.behind import run_layers, run_rows, run_tree
 from steerlab.wave.cells import Live
 from steerlab.wave.reading import Reading
+from steerlab.wave.tails import run_tails
 from steerlab.wave.through import run_shared
 from steerlab.wave.trial import CHECK_ERRORS, failure, lengths_to_try, trial_cells, verdict
 
@@ -40,6 +41,7 @@ RUNS: Mapping[str, Run] = {
     "layers": run_layers,
     "tree": run_tree,
     "rows": run_rows,
+    "tails": run_tails,
     "shared": run_shared,
     "plain": run_plain,
 }
@@ -65,7 +67,9 @@ def _compare(model: Model, reading: Reading, way: str, tokens: tuple[int, int]) 
     longest = max(reading.heads, key=len)
     heads = [longest[: tokens[0]], longest[: tokens[1]]]
     some = [model.d_vocab * part // 7 for part in range(7)]
-    tails = [[[token] if reading.single else [token, some[0]] for token in some]] * len(heads)
+    tails = [[[token] if reading.single else [token, *some[: 1 + at % 3]] for at, token in enumerate(some)]] * len(
+        heads
+    )
     short = Reading(heads=heads, tails=tails)
     cells = trial_cells(model, positions="all" if way == "shared" else "from_last_prompt_token")
     try:
