@@ -234,5 +234,6 @@ def test_the_folded_checkpoint_is_a_plain_directory(tmp_path):
     names = {path.name for path in Path(tmp_path / "out").iterdir()}
     assert names >= {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
     assert oct((tmp_path / "out").stat().st_mode & 0o777) == "0o755"
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "out").iterdir())
     loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert type(loaded).__name__ == "LlamaForCausalLM" and loaded.config.mlp_bias
