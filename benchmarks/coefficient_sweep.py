@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/coefficient_sweep.py --json
 
-The embedded model on ten of the package's exercises, a fixed direction added at all positions throughout generation. `ratio`
-is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); the works take
-turns in the order a b b a. `programs_different` compares every program, token by token; `programs_moved` counts those
-that steering changed: a sweep that changes nothing proves nothing.
+The embedded model on ten of the package's exercises, a fixed direction added at all positions throughout generation.
+`ratio` is the median over rounds of (one steered `generate` per coefficient and problem) / (one `wave_generate`); which
+of the two goes first alternates. `programs_different` compares every program, token by token; `programs_moved` counts
+those that steering changed: a sweep that changes nothing proves nothing.
 """
 
 from __future__ import annotations

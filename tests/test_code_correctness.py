@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,15 +32,33 @@ SETTINGS = CorrectnessSettings(
     problems="planted",
     per_coefficient=20,
     general_limit=1.0,
-    draws=2,
+    draws=1,
     max_new_tokens=2,
 )
+FEW = {"per_coefficient": 5, "coefficients": (10.0, 30.0, 100.0)}
 
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The three programs that a planted network writes are judged here; the sandbox has tests of its own."""
     monkeypatch.setattr(correctness_writing, "check_programs", judged_here)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planted, Path]:
+    """A finished run that nobody writes into: copy it."""
+    made, out = planted(5, n=50), tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(correctness_writing, "check_programs", judged_here)
+        run(made, out, **FEW)
+    return made, out
+
+
+@pytest.fixture
+def copied(whole: tuple[Planted, Path], tmp_path: Path) -> tuple[Planted, Path]:
+    """A copy of the finished run, to go on with."""
+    made, out = whole
+    return made, Path(shutil.copytree(out, tmp_path / "run"))
 
 
 def run(made: Planted, out: Path, **changes: Any) -> dict[str, Any]:
@@ -113,33 +132,32 @@ def test_the_planted_latent_and_coefficient_are_found_and_the_effect_is_that_of_
 @pytest.mark.parametrize("seed", range(1, 21))
 @pytest.mark.usefixtures("in_process")
 def test_twenty_planted_truths_are_found(seed: int, tmp_path: Path) -> None:
-    made = planted(seed)
-    run(made, tmp_path, last="coefficients")
+    made = planted(seed, n=120)
+    run(made, tmp_path, per_coefficient=12, last="coefficients")
     hold_the_planted(made, tmp_path)
     hold_by_hand(made, tmp_path)
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_gated_arm_equals_a_run_with_the_gate(tmp_path: Path) -> None:
-    made = planted(3, n=60)
-    run(made, tmp_path, per_coefficient=6)
-    select_by_hand(tmp_path, 100.0, reason="so much that constant steering breaks every program")
-    run(made, tmp_path, per_coefficient=6, first="effect")
-    rows = pd.read_parquet(tmp_path / "effect.parquet")
+def test_a_gated_arm_equals_a_run_with_the_gate(copied: tuple[Planted, Path]) -> None:
+    made, out = copied
+    select_by_hand(out, 100.0, reason="so much that constant steering breaks every program")
+    run(made, out, **FEW, first="effect")
+    rows = pd.read_parquet(out / "effect.parquet")
     gated = rows[rows["arm"] == "gated"].set_index("program")["passed"].to_dict()
     constant = rows[rows["arm"] == "steered"].set_index("program")["passed"].to_dict()
     assert not any(constant.values()) and any(gated.values())
-    gate = read_latents(tmp_path, made.model).gates["correct"]
+    gate = read_latents(out, made.model).gates["correct"]
     assert one_by_one(made, list(gated), 100.0, gate=gate) == gated
 
 
 @pytest.mark.usefixtures("in_process")
 def test_refinement_tries_coefficients_between_the_neighbours_of_the_best(tmp_path: Path) -> None:
-    made = planted(4, n=100)
-    run(made, tmp_path, per_coefficient=10, refine=4, last="coefficients")
+    made = planted(4, n=60)
+    run(made, tmp_path, per_coefficient=10, refine=4, coefficients=FEW["coefficients"], last="coefficients")
     summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
     tried = [entry["coefficient"] for entry in summary["directions"]["correct"]["coefficients"]]
-    more = sorted(set(tried) - {1, 3, 10, 30, 100, 300, 1000})
+    more = sorted(set(tried) - set(FEW["coefficients"]))
     assert len(more) == 4 and all(10 < one < 100 for one in more)
     hold_by_hand(made, tmp_path)
 
@@ -192,52 +210,49 @@ def interrupting(stage: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.usefixtures("in_process")
 def test_interrupted_in_a_stage_and_resumed_it_leaves_the_same_files(
-    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, whole: tuple[Planted, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = planted(5, n=60)
-    run(made, tmp_path / "whole", per_coefficient=6)
+    made, out = whole
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        run(made, tmp_path / "broken", per_coefficient=6, step=interrupting(stage, patched))
-    run(made, tmp_path / "broken", per_coefficient=6, resume=True)
-    whole, broken = contents(tmp_path / "whole"), contents(tmp_path / "broken")
-    assert broken.keys() == whole.keys()
-    assert [name for name in whole if broken[name] != whole[name]] == []
+        run(made, tmp_path, **FEW, step=interrupting(stage, patched))
+    run(made, tmp_path, **FEW, resume=True)
+    expected, found = contents(out), contents(tmp_path)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
 
 
 @pytest.mark.usefixtures("in_process")
-def test_parts_of_the_problems_add_up_to_the_whole(tmp_path: Path) -> None:
-    made = planted(6, n=60)
-    run(made, tmp_path / "whole", per_coefficient=6)
-    run(made, tmp_path / "parts", per_coefficient=6, last="problems")
+def test_parts_of_the_problems_add_up_to_the_whole(whole: tuple[Planted, Path], tmp_path: Path) -> None:
+    made, out = whole
+    run(made, tmp_path, **FEW, last="problems")
     for window in ((0, 25), (25, None)):
-        run(made, tmp_path / "parts", per_coefficient=6, first="baseline", last="baseline", window=window)
-    run(made, tmp_path / "parts", per_coefficient=6, first="latents", last="coefficients")
+        run(made, tmp_path, **FEW, first="baseline", last="baseline", window=window)
+    run(made, tmp_path, **FEW, first="latents", last="coefficients")
     for window in ((0, 10), (10, None)):
-        run(made, tmp_path / "parts", per_coefficient=6, first="effect", window=window)
-    whole, parts = contents(tmp_path / "whole"), contents(tmp_path / "parts")
-    different = {name for name in whole if parts[name] != whole[name]}
+        run(made, tmp_path, **FEW, first="effect", window=window)
+    expected, found = contents(out), contents(tmp_path)
+    different = {name for name in expected if found[name] != expected[name]}
     assert different <= {"attention.json", "result.json"}  # attention is read on problems of the window
-    assert parts["result.json"]["arms"] == whole["result.json"]["arms"]
+    assert found["result.json"]["arms"] == expected["result.json"]["arms"]
 
 
 # --- stages, by hand, errors ---
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_choice_by_hand_is_kept_beside_the_rules_and_used(tmp_path: Path) -> None:
-    made = planted(7, n=60)
-    run(made, tmp_path, per_coefficient=6)
-    rule = read_selected(tmp_path)["correct"]["rule"]
-    select_by_hand(tmp_path, 3.0, reason="the examples at 30 look wrong")
-    entry = read_selected(tmp_path)["correct"]
+def test_a_choice_by_hand_is_kept_beside_the_rules_and_used(copied: tuple[Planted, Path]) -> None:
+    made, out = copied
+    rule = read_selected(out)["correct"]["rule"]
+    select_by_hand(out, 3.0, reason="the examples at 30 look wrong")
+    entry = read_selected(out)["correct"]
     assert (entry["value"], entry["chosen_by"], entry["reason"]) == (3.0, "hand", "the examples at 30 look wrong")
     assert entry["rule"] == rule and entry["timestamp"]
-    summary = run(made, tmp_path, per_coefficient=6, first="effect")
+    summary = run(made, out, **FEW, first="effect")
     assert summary["selected"]["correct"]["value"] == 3.0
-    rows = pd.read_parquet(tmp_path / "effect.parquet")
+    rows = pd.read_parquet(out / "effect.parquet")
     assert set(rows[rows["arm"] == "steered"]["coefficient"]) == {3.0}
-    run(made, tmp_path, per_coefficient=6, first="coefficients", last="coefficients")
-    assert read_selected(tmp_path)["correct"]["chosen_by"] == "hand"
+    run(made, out, **FEW, first="coefficients", last="coefficients")
+    assert read_selected(out)["correct"]["chosen_by"] == "hand"
 
 
 def test_a_choice_by_hand_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -251,16 +266,16 @@ def test_a_choice_by_hand_that_cannot_be_is_refused_in_one_line(tmp_path: Path) 
         select_by_hand(tmp_path, 3.0, reason="x", target="corect")
 
 
-@pytest.mark.usefixtures("in_process")
-def test_figures_are_drawn_again_without_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = planted(8, n=60)
-    run(made, tmp_path, per_coefficient=6)
-    before = contents(tmp_path)
+def test_figures_are_drawn_again_without_computing(
+    copied: tuple[Planted, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out = copied
+    before = contents(out)
     for name in ("coefficient_analysis.png", "coefficient_examples/index.html", "report.html"):
-        (tmp_path / name).unlink()
+        (out / name).unlink()
     monkeypatch.setattr(code_correctness, "open_run", None)
-    assert redraw(tmp_path) == tmp_path / "report.html"
-    assert contents(tmp_path) == before and (tmp_path / "report.html").is_file()
+    assert redraw(out) == out / "report.html"
+    assert contents(out) == before and (out / "report.html").is_file()
 
 
 @pytest.mark.usefixtures("in_process")
@@ -277,9 +292,19 @@ def test_a_stage_without_those_before_it_says_which_is_missing(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("in_process")
+def test_a_baseline_newer_than_the_latents_is_named(tmp_path: Path) -> None:
+    made = planted(14, n=40)
+    run(made, tmp_path, **FEW, last="baseline", window=(0, 30))
+    run(made, tmp_path, **FEW, first="latents", last="coefficients")
+    run(made, tmp_path, **FEW, first="baseline", last="baseline")
+    with pytest.raises(RunError, match="newer than the stage latents"):
+        run(made, tmp_path, **FEW, first="effect")
+
+
+@pytest.mark.usefixtures("in_process")
 def test_without_a_failing_problem_there_is_nothing_to_rank(tmp_path: Path) -> None:
-    made = planted(10, n=60)
-    passing = tuple(p for p in made.problems if "q" not in p.prompt)[:30]
+    made = planted(10, n=40)
+    passing = tuple(p for p in made.problems if "q" not in p.prompt)[:20]
     with pytest.raises(DataError, match="passed and 0 failed"):
         run(replace(made, problems=passing), tmp_path, per_coefficient=3)
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from steerlab import console
-from steerlab.commands import correctness, models, quickstart, runs
+from steerlab.commands import correctness, leaving, models, quickstart, runs
 from steerlab.commands.data import data_app
 from steerlab.commands.latents import latents_app
 from steerlab.commands.sandbox import sandbox_app
@@ -27,6 +27,8 @@ app.command()(quickstart.quickstart)
 app.add_typer(run_app, name="run")
 app.command()(models.doctor)
 app.command()(models.generate)
+app.command()(leaving.bake)
+app.command()(leaving.equivalence)
 app.command()(runs.report)
 app.command()(correctness.select)
 app.command()(runs.presets)

@@ -20,10 +20,15 @@ ARM_NAMES: Mapping[str, str] = {
     "flipped_sign": "flipped sign",
     "random_latent": "random latents",
     "random_direction": "random directions",
+    "away_random_latent": "random latents subtracted",
+    "away_random_direction": "random directions, dose of subtracted",
     "ablated": "correct latent removed",
     "away_ablated": "incorrect latent removed",
 }
-CONTROLS = ("flipped_sign", "random_latent", "random_direction")
+CONTROLS = {
+    "steered": ("flipped_sign", "random_latent", "random_direction"),
+    "away": ("away_random_latent", "away_random_direction"),
+}
 TRIED = ("steered", "gated", "away", "away_gated")
 
 ARM_COLUMNS = (
@@ -221,13 +226,14 @@ def _fraction(arms: Mapping[str, Any], arm: str, key: str) -> str:
 
 
 def _control_clause(summary: Summary, best: str, *, gained: bool) -> str:
-    """The control with the highest pass rate, and whether it does as well."""
+    """The control at the dose of `best` with the highest pass rate, and whether it does as well."""
     arms = summary.get("arms") or {}
-    valued = [arm for arm in CONTROLS if _rate(arms, arm, "pass_rate").get("value") is not None]
+    controls = CONTROLS["away" if best.startswith("away") else "steered"]
+    valued = [arm for arm in controls if _rate(arms, arm, "pass_rate").get("value") is not None]
     if not valued:
         return ", without any control to compare with"
     top = max(valued, key=lambda arm: float(_rate(arms, arm, "pass_rate")["value"]))
     value = float(_rate(arms, top, "pass_rate")["value"])
     as_good = value >= float(_rate(arms, best, "pass_rate")["value"])
     link = "but" if gained and as_good else "and"
-    return f"; {link} {ARM_NAMES[top]} alone reach{'' if top.startswith('random') else 'es'} {number(value)}"
+    return f"; {link} {ARM_NAMES[top]} alone reach{'' if 'random' in top else 'es'} {number(value)}"

@@ -49,8 +49,9 @@ STAGES: Mapping[str, str] = {
 # Settings that take less than a minute on the embedded model: for the quickstart.
 SMALL: Mapping[str, Any] = {
     "bands": (3, 4),
-    "coefficients": (3.0, 10.0, 30.0),
-    "per_coefficient": 8,
+    "limit": 60,
+    "coefficients": (10.0, 30.0, 100.0),
+    "per_coefficient": 6,
     "draws": 1,
     "max_new_tokens": 64,
 }

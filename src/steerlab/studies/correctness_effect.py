@@ -29,13 +29,14 @@ ARMS: Mapping[str, str] = {
     "away_gated": "as away, only on problems where that latent fires at the last prompt token",
     "mean_difference": "the mean residual of passing minus that of failing problems, same layer and norm as steered",
     "flipped_sign": "the steered direction with its sign flipped",
-    "random_latent": "latents that are active about as often, same layer, norm and coefficient",
-    "random_direction": "random directions, same layer, norm and coefficient",
+    "random_latent": "latents that are active about as often as that of steered, same layer, norm and coefficient",
+    "random_direction": "random directions, same layer, norm and coefficient as steered",
+    "away_random_latent": "the same for away: its layer, norm and coefficient",
+    "away_random_direction": "random directions, same layer, norm and coefficient as away",
     "ablated": "the correct-predicting direction removed from the residual after every layer, at all positions",
     "away_ablated": "the incorrect-predicting direction removed from the residual after every layer, at all positions",
 }
 GATED = {"gated": ("steered", "correct"), "away_gated": ("away", "incorrect")}
-CONTROLS = ("mean_difference", "flipped_sign", "random_latent", "random_direction")
 
 
 def effect_stage(bench: Bench) -> None:
@@ -47,6 +48,11 @@ def effect_stage(bench: Bench) -> None:
     """
     found, selected = read_latents(bench.opened.path, bench.material.model), read_selected(bench.opened.path)
     problems = analysis_problems(bench)
+    if unread := [problem.id for problem in problems if problem.id not in found.fires["correct"]]:
+        raise RunError(
+            f"{len(unread)} problems ({unread[0]}, ...) have a baseline that is newer than the stage latents: run it "
+            "again (--from latents)."
+        )
     arms = effect_arms(bench, found, {target: float(selected[target]["value"]) for target in TARGETS})
     writer = Writer(bench, STAGE)
     writer.write(arms, problems, what=f"{len(arms)} arms on {len(problems)} problems")
@@ -66,33 +72,34 @@ def analysis_problems(bench: Bench) -> tuple[Problem, ...]:
 def effect_arms(bench: Bench, found: LatentsFound, coefficients: Mapping[str, float]) -> list[Arm]:
     """The arms whose programs are written: steered, away, controls at the coefficient of steered, ablations."""
     correct, incorrect = found.chosen["correct"], found.chosen["incorrect"]
-    dose = coefficients["correct"]
-    steered = _added("steered", correct, dose)
-    norm = correct.vector.norm(correct.layer)
-    rng = np.random.default_rng(bench.material.settings.seed + 1)
-    controls = [
-        _turned(steered, "mean_difference", found.mean_difference, norm=norm),
-        replace(_added("flipped_sign", correct, -dose)),
-    ]
-    for draw, (latent, direction) in enumerate(found.random_latents):
-        arm = _turned(steered, "random_latent", direction, norm=norm)
-        controls.append(replace(arm, latent=latent, draw=draw))
-    for draw in range(bench.material.settings.draws):
-        drawn = rng.normal(size=bench.material.model.d_model)
-        arm = _turned(steered, "random_direction", drawn, norm=norm)
-        controls.append(replace(arm, latent=None, draw=draw))
+    steered = _added("steered", correct, coefficients["correct"])
+    away = _added("away", incorrect, coefficients["incorrect"])
     return [
         steered,
-        _added("away", incorrect, coefficients["incorrect"]),
-        *controls,
+        away,
+        _turned(steered, "mean_difference", found.mean_difference),
+        _added("flipped_sign", correct, -coefficients["correct"]),
+        *_random_arms(bench, found, steered, prefix=""),
+        *_random_arms(bench, found, away, prefix="away_"),
         _ablated("ablated", correct),
         _ablated("away_ablated", incorrect),
     ]
 
 
-def gated_interventions(found: LatentsFound, arm: Arm, target: str) -> tuple[Intervention, ...]:
-    """What the gated arm is when it is run: the arm's intervention with the gate of its target."""
-    return tuple(replace(one, gate=found.gates[target]) for one in arm.interventions)
+def _random_arms(bench: Bench, found: LatentsFound, arm: Arm, *, prefix: str) -> list[Arm]:
+    """Random latents of like frequency and random directions with the layer, norm and coefficient of `arm`."""
+    rng = np.random.default_rng([bench.material.settings.seed, len(prefix)])
+    drawn = [rng.normal(size=bench.material.model.d_model) for _ in range(bench.material.settings.draws)]
+    return [
+        *(
+            replace(_turned(arm, f"{prefix}random_latent", row), latent=latent, draw=draw)
+            for draw, (latent, row) in enumerate(found.random_latents[arm.target])
+        ),
+        *(
+            replace(_turned(arm, f"{prefix}random_direction", direction), draw=draw)
+            for draw, direction in enumerate(drawn)
+        ),
+    ]
 
 
 def _added(name: str, latent: ChosenLatent, coefficient: float) -> Arm:
@@ -106,11 +113,11 @@ def _added(name: str, latent: ChosenLatent, coefficient: float) -> Arm:
     )
 
 
-def _turned(arm: Arm, name: str, direction: Direction, *, norm: float) -> Arm:
+def _turned(arm: Arm, name: str, direction: Direction) -> Arm:
     """The arm with another direction of the same norm."""
     (own,) = arm.interventions
     (layer,) = own.vector.layers
-    scaled = (direction * (norm / np.linalg.norm(direction))).astype(np.float32)
+    scaled = (direction * (own.vector.norm(layer) / np.linalg.norm(direction))).astype(np.float32)
     vector = replace(own.vector, directions={layer: scaled}, recipe=replace(own.vector.recipe, method=name))
     return replace(arm, name=name, latent=None, interventions=(replace(own, vector=vector),))
 

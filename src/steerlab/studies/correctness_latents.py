@@ -82,9 +82,14 @@ def latents_stage(bench: Bench, autoencoders: Sequence[SparseAutoencoder]) -> di
         directions[target] = _decoder_row(seen.layers[at], row.latent)
     for target, (at, row) in gates.items():
         gate_facts[target], directions[f"gate.{target}"] = _gate(seen, at, row)
-    at, row = best["correct"]
-    random = _like(seen, at, row.latent, ranked[at], n=settings.draws, seed=settings.seed)
-    directions |= {f"random_latent.{latent}": _decoder_row(seen.layers[at], latent) for latent in random}
+    random = {
+        target: _like(seen, at, row.latent, ranked[at], n=settings.draws, seed=settings.seed)
+        for target, (at, row) in best.items()
+    }
+    for target, latents in random.items():
+        layer = seen.layers[best[target][0]]
+        directions |= {f"random_latent.{target}.{latent}": _decoder_row(layer, latent) for latent in latents}
+    at = best["correct"][0]
     directions["mean_difference"] = _probe(bench, seen, at)
     facts = {
         "run": bench.opened.manifest["run"],

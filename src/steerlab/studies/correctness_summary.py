@@ -37,7 +37,8 @@ def summarise_correctness(bench: Bench, arms: Mapping[str, pd.DataFrame]) -> dic
     adjusted = holm({name: differences[name]["mcnemar_p"] for name in tested})
     for name in tested:
         differences[name]["mcnemar_p_holm"] = adjusted[name]
-        differences[name]["binomial_p"] = _binomial(measured[name], measured.get("random_direction"))
+        control = "away_random_direction" if name.startswith("away") else "random_direction"
+        differences[name]["binomial_p"] = _binomial(measured[name], measured.get(control))
     found = json.loads((out / "latents.json").read_text("utf-8"))
     return {
         "study": "code-correctness",

@@ -37,14 +37,14 @@ class ChosenLatent:
 class LatentsFound:
     """The chosen latents and the gates by target, and directions (float32 over d_model) for the controls.
 
-    `fires[target][problem]` says whether the gate fires; `random_latents` are (latent, decoder row) at the layer of the
-    correct-predicting latent; `mean_difference` is passing minus failing there.
+    `fires[target][problem]` says whether the gate fires. `random_latents[target]` are (latent, decoder row) at the
+    layer of the target's latent. `mean_difference` is passing minus failing at that of the correct-predicting one.
     """
 
     chosen: Mapping[str, ChosenLatent]
     gates: Mapping[str, Gate]
     fires: Mapping[str, Mapping[str, bool]]
-    random_latents: tuple[tuple[int, Direction], ...]
+    random_latents: Mapping[str, tuple[tuple[int, Direction], ...]]
     mean_difference: Direction
 
 
@@ -64,7 +64,10 @@ def read_latents(run: Path, model: Model) -> LatentsFound:
             chosen={target: _chosen(facts, directions, target, model) for target in TARGETS},
             gates={target: _gate(facts["gates"][target], directions, target, model) for target in TARGETS},
             fires=facts["fires"],
-            random_latents=tuple((latent, directions[f"random_latent.{latent}"]) for latent in facts["random_latents"]),
+            random_latents={
+                target: tuple((latent, directions[f"random_latent.{target}.{latent}"]) for latent in latents)
+                for target, latents in facts["random_latents"].items()
+            },
             mean_difference=directions["mean_difference"],
         )
     except FileNotFoundError:
