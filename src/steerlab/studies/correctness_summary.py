@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,9 @@ def _rate(outcomes: list[tuple[str, bool | None]], level: float, seed: int) -> E
     names = [problem for problem, _ in known]
     if len(set(names)) == len(names):
         return wilson(sum(outcome for _, outcome in known), len(known), n_unscored=unscored, level=level)
+    if len({outcome for _, outcome in known}) == 1:  # a bootstrap would give width 0, which says nothing of the rate
+        n = len(set(names))
+        return replace(wilson(n * known[0][1], n, n_unscored=unscored, level=level), n=len(known))
     values = [float(outcome) for _, outcome in known]
     return cluster_bootstrap(values, names, level=level, seed=seed, n_unscored=unscored)
 
