@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ SHARES = ("joint", "secure", "functional", "exploited", "runs", "parses")
 QUALITY = ("complexity", "repetition", "length_ratio")
 AT_K = ("joint", "secure", "functional")
 COMPARED = ("joint", "secure", "functional", "parses")
+FEWEST_GROUPS = 5
 Choices = Mapping[int, Choice]
 
 
@@ -125,13 +126,19 @@ def with_change(margins: pd.DataFrame) -> pd.DataFrame:
 
 
 def share(rows: pd.DataFrame, column: str, *, level: float, seed: int) -> Estimate:
-    """The mean of a column with an interval over groups; rows without a value are counted, not read."""
+    """The mean of a column with an interval over groups; rows without a value are counted, not read.
+
+    Under five groups a bootstrap sees too few to say how much they differ: then there is no interval.
+    """
     values = rows[column].to_numpy(dtype=float) if column in rows else np.full(len(rows), np.nan)
     scored = np.isfinite(values)
     known, groups, n_unscored = values[scored], rows["group"].to_numpy()[scored], int((~scored).sum())
     if column in (*SHARES, "prefers_patched"):
-        return share_estimate(known.tolist(), groups.tolist(), level=level, seed=seed, n_unscored=n_unscored)
-    return cluster_bootstrap(known, groups, level=level, seed=seed, n_unscored=n_unscored)
+        found = share_estimate(known.tolist(), groups.tolist(), level=level, seed=seed, n_unscored=n_unscored)
+    else:
+        found = cluster_bootstrap(known, groups, level=level, seed=seed, n_unscored=n_unscored)
+    hasty = "bootstrap" in found.method and len(set(groups)) < FEWEST_GROUPS
+    return replace(found, low=None, high=None) if hasty else found
 
 
 def _arm(completions: pd.DataFrame, margins: pd.DataFrame, *, level: float, seed: int) -> dict[str, Any]:
