@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTFLAGS ?=
 
-.PHONY: quickstart test test-slow lint format bench docs embedded-model embedded-sae score-embedded clean
+.PHONY: quickstart test test-slow lint format bench bench-peers docs embedded-model embedded-sae score-embedded clean
 
 quickstart: $(STAMP)
 	$(BIN)/steerlab quickstart
@@ -34,6 +34,10 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/generation_sweep.py --small
 	$(BIN)/python benchmarks/extraction.py --texts 32 --repeats 3
 	$(BIN)/python benchmarks/driver_scale.py --cells 250000
+
+# Beside nnsight, steering-vectors, repeng and pyvene, each in an environment of its own (made on first use, 5.6 GB in all).
+bench-peers: $(STAMP)
+	$(BIN)/python benchmarks/peers.py --write
 
 # The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 80 minutes on one core).
 # HELD_OUT=PATH is a folder of data sets that the training text must not overlap.
