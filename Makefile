@@ -34,6 +34,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/generation_sweep.py --small
 	$(BIN)/python benchmarks/extraction.py --texts 32 --repeats 3
 	$(BIN)/python benchmarks/driver_scale.py --cells 250000
+	$(BIN)/python benchmarks/coefficient_sweep.py
+	$(BIN)/python benchmarks/ray_overhead.py --repeats 3
 
 # Beside nnsight, steering-vectors, repeng and pyvene, each in an environment of its own (made on first use, 5.6 GB in all).
 bench-peers: $(STAMP)
