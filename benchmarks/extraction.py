@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/extraction.py --json [--texts 64] [--repeats 5]
 
-A 12-layer, d_model-512 Qwen2-shaped random model in float32; texts of 130 to 300 byte tokens; the last token and the
-mean over all tokens, both. The sides take turns; ratios are medians over rounds. The floor is the plain forward of the
+A 12-layer, d_model-512 Qwen2-shaped random model in float32 with StarCoder's vocabulary of 49,152 (`--vocabulary`: a
+trace computes the logits of every position, capture ends at the highest layer); texts of 130 to 300 byte tokens; the
+last token and the mean over all tokens, both. The sides take turns; ratios are medians over rounds. The floor is the plain forward of the
 body (no LM head, nothing read) over the same batches. `peak_mib` is the highest resident memory of a process of its own
 that captures `--texts` texts, `peak_mib_fourfold` that of one that captures four times as many.
 """
@@ -35,7 +36,6 @@ SHAPE = {
     "num_attention_heads": 8,
     "num_key_value_heads": 2,
     "intermediate_size": 1408,
-    "vocab_size": 4096,
 }
 KINDS = ("last_prompt_token", "all")
 
@@ -97,9 +97,9 @@ def medians(works: dict[str, Callable[[], None]], repeats: int) -> tuple[dict[st
     )
 
 
-def peak_mib(n: int) -> float:
+def peak_mib(n: int, vocabulary: int) -> float:
     """Highest resident memory of a process that captures n texts."""
-    command = [sys.executable, __file__, "--only-capture", "--texts", str(n)]
+    command = [sys.executable, __file__, "--only-capture", "--texts", str(n), "--vocabulary", str(vocabulary)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -108,9 +108,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--texts", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--vocabulary", type=int, default=49_152)
     parser.add_argument("--only-capture", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    model = shapes.random_qwen2(SHAPE, dtype=torch.float32)
+    shape = SHAPE | {"vocab_size": options.vocabulary}
+    model = shapes.random_qwen2(shape, dtype=torch.float32)
     some = texts(options.texts)
     if options.only_capture:
         ours(model, some)
@@ -125,11 +127,11 @@ def main() -> None:
     found = {
         "ratio_nnsight": ratios["nnsight"],
         "ratio_floor": 1 / ratios["floor"],
-        "peak_mib": peak_mib(options.texts),
-        "peak_mib_fourfold": peak_mib(4 * options.texts),
+        "peak_mib": peak_mib(options.texts, options.vocabulary),
+        "peak_mib_fourfold": peak_mib(4 * options.texts, options.vocabulary),
         "seconds": seconds,
         "n_texts": len(some),
-        "shape": SHAPE,
+        "shape": shape,
         "dtype": "float32",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}

@@ -26,7 +26,7 @@ from steerlab.embedded import MODEL_NAME, model_directory
 from steerlab.models import Model, inspect_model, load_model
 from steerlab.vectors import Recipe, SteeringVector
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 settings.register_profile(
     "steerlab", deadline=None, derandomize=True, database=None
 )  # the first example measures memory
