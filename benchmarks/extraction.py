@@ -4,9 +4,10 @@
 
 A 12-layer, d_model-512 Qwen2-shaped random model in float32 with StarCoder's vocabulary of 49,152 (`--vocabulary`: a
 trace computes the logits of every position, capture ends at the highest layer); texts of 130 to 300 byte tokens; the
-last token and the mean over all tokens, both. The sides take turns; ratios are medians over rounds. The floor is the plain forward of the
-body (no LM head, nothing read) over the same batches. `peak_mib` is the highest resident memory of a process of its own
-that captures `--texts` texts, `peak_mib_fourfold` that of one that captures four times as many.
+last token and the mean over all tokens, both. The sides take turns; ratios are medians over rounds. The floor is the
+plain forward of the body (no LM head, nothing read) over the same batches. `peak_mib` is the highest resident memory
+of a process of its own that captures `--texts` texts, `peak_mib_fourfold` that of one that captures four times as
+many.
 """
 
 from __future__ import annotations
