@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTFLAGS ?=
 
-.PHONY: quickstart test test-slow lint format bench docs embedded-model score-embedded clean
+.PHONY: quickstart test test-slow lint format bench bench-peers docs embedded-model embedded-sae score-embedded clean
 
 quickstart: $(STAMP)
 	$(BIN)/steerlab quickstart
@@ -34,12 +34,22 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/generation_sweep.py --small
 	$(BIN)/python benchmarks/extraction.py --texts 32 --repeats 3
 	$(BIN)/python benchmarks/driver_scale.py --cells 250000
+	$(BIN)/python benchmarks/coefficient_sweep.py
+	$(BIN)/python benchmarks/ray_overhead.py --repeats 3
+
+# Beside nnsight, steering-vectors, repeng and pyvene, each in an environment of its own (made on first use, 5.6 GB in all).
+bench-peers: $(STAMP)
+	$(BIN)/python benchmarks/peers.py --write
 
 # The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 80 minutes on one core).
 # HELD_OUT=PATH is a folder of data sets that the training text must not overlap.
 embedded-model: $(STAMP)
 	@test -n "$(SVEN)" || { echo "say where SVEN's training split is: make embedded-model SVEN=PATH (steerlab data fetch sven --out DIR)"; exit 1; }
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.make --sven $(SVEN) $(if $(HELD_OUT),--held-out $(HELD_OUT))
+
+# Its autoencoders, again after each new model: make embedded-sae TOKENS=400000 (about 20 minutes on one core).
+embedded-sae: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -u -m training.sae $(if $(TOKENS),--tokens $(TOKENS))
 
 score-embedded: $(STAMP)
 	$(BIN)/python -m training.evaluate --model src/steerlab/embedded/model

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steerlab.errors import OptionError
-from steerlab.tasks.at_k import at_k, at_k_estimate
+from steerlab.statistics import wilson
+from steerlab.tasks.at_k import at_k, at_k_estimate, share_estimate
 from steerlab.tasks.quality import cyclomatic_complexity, repetition
 
 
@@ -37,6 +38,15 @@ def test_tasks_with_too_few_scored_samples_are_unscored() -> None:
     assert estimate.value == pytest.approx((at_k(3, 1, 2) + at_k(3, 2, 2)) / 2)
     nothing = at_k_estimate({"b": [None]}, 1, clusters={"b": "b"})
     assert (nothing.value, nothing.n, nothing.n_unscored) == (None, 0, 1)
+
+
+def test_a_share_that_is_0_everywhere_is_not_certainly_0() -> None:
+    none = share_estimate([0.0] * 20, [i // 2 for i in range(20)], n_unscored=3)
+    assert (none.value, none.low, none.n, none.n_unscored) == (0.0, 0.0, 20, 3)
+    assert none.high == pytest.approx(wilson(0, 10).high) and none.method == "wilson over clusters"
+    every = at_k_estimate({"a": [1.0], "b": [1.0]}, 1, clusters={"a": "a", "b": "b"})
+    assert every.value == every.high == 1.0 and every.low < 1.0  # type: ignore[operator]
+    assert share_estimate([0.0, 1.0], ["a", "b"], n_unscored=0).method == "cluster bootstrap"
 
 
 def test_complexity_is_that_of_the_function_in_question() -> None:

@@ -78,7 +78,12 @@ def test_p13_a_folded_vector_gives_the_logits_of_hooks_or_is_refused(name, tmp_p
     assert kind == ("llama" if name in REWRITTEN else model.network.config.model_type)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+QUICK = ("gpt2", "llama", "gpt_neox", "gemma2", "qwen2_moe")  # one of each kind; the others with the slow tests
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
+)
 def test_p13_a_folded_ablation_gives_the_logits_of_hooks_at_every_write(name, tmp_path):
     model = loaded_model(name)
     if name in REFUSED["ablate"]:
@@ -229,5 +234,6 @@ def test_the_folded_checkpoint_is_a_plain_directory(tmp_path):
     names = {path.name for path in Path(tmp_path / "out").iterdir()}
     assert names >= {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
     assert oct((tmp_path / "out").stat().st_mode & 0o777) == "0o755"
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "out").iterdir())
     loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert type(loaded).__name__ == "LlamaForCausalLM" and loaded.config.mlp_bias

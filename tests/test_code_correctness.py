@@ -18,10 +18,12 @@ from steerlab.gates import Gate
 from steerlab.generation import Decoding, generate
 from steerlab.interventions import Intervention
 from steerlab.latents import decoder_direction
+from steerlab.report import verdict
 from steerlab.steering import steer
 from steerlab.studies import code_correctness, correctness_writing
 from steerlab.studies.code_correctness import STAGES, redraw, run_correctness
 from steerlab.studies.correctness_material import CorrectnessSettings, prepare_correctness
+from steerlab.studies.correctness_summary import primary_arm
 from steerlab.studies.latents_found import read_latents
 from steerlab.studies.selected_coefficients import read_selected, select_by_hand
 from steerlab.tasks.problems import check_programs
@@ -335,3 +337,30 @@ def test_the_judge_of_these_tests_agrees_with_the_sandbox() -> None:
     programs = [problem.prompt + body for body in (" 1\n", " x\n", "\n")]
     here = [result.passed for result in judged_here([problem] * 3, programs)]
     assert [result.passed for result in check_programs([problem] * 3, programs)] == here == [True, False, False]
+
+
+def test_the_verdict_is_about_the_arm_that_the_tuning_split_chose() -> None:
+    def tried(benefit: float) -> dict[str, Any]:
+        return {
+            "coefficients": [{"coefficient": 3.0, "net_benefit": benefit}, {"coefficient": 9.0, "net_benefit": 1.0}]
+        }
+
+    by_rule = {target: {"value": 3.0, "chosen_by": "rule"} for target in ("correct", "incorrect")}
+    assert primary_arm(by_rule, {"correct": tried(0.1), "incorrect": tried(0.3)})["arm"] == "away"
+    assert primary_arm(by_rule, {"correct": tried(0.3), "incorrect": tried(0.3)})["arm"] == "steered"
+    assert primary_arm(by_rule, {})["arm"] == "steered"
+    by_hand = by_rule | {"incorrect": {"value": 5.0, "chosen_by": "hand"}}
+    assert primary_arm(by_hand, {"correct": tried(0.9), "incorrect": tried(0.3)})["arm"] == "away"
+
+    def arm(value: float, p: float) -> dict[str, Any]:
+        return {"pass_rate": {"value": value, "low": value - 0.05, "high": value + 0.05}, "mcnemar_p_holm": p}
+
+    summary = {
+        "study": "code-correctness",
+        "primary": {"arm": "steered", "reason": ""},
+        "arms": {name: {"pass_rate": {"value": 0.5, "n": 9}} for name in ("unsteered", "steered", "away", "gated")},
+        "differences": {"steered": arm(0.0, 1.0), "away": arm(0.4, 0.3), "gated": arm(0.3, 0.01)},
+    }
+    said = verdict(summary)
+    assert said.startswith("no gain: correct latent added")
+    assert "adjusted for 4: correct latent added where the gate fires +0.30" in said and "subtracted" not in said

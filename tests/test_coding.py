@@ -10,8 +10,8 @@ import pytest
 from steerlab.analysers import family
 from steerlab.controls import secure_prompt
 from steerlab.errors import DataError, OptionError
-from steerlab.tasks.cyberseceval import INSTRUCTION
 from steerlab.tasks.coding import judge_completions, load_tasks, task_pairs
+from steerlab.tasks.cyberseceval import INSTRUCTION
 
 
 def test_starter_tasks_are_filtered_and_limited_by_weakness_in_turn() -> None:

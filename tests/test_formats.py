@@ -89,6 +89,14 @@ def test_our_gguf_is_what_the_reader_of_the_gguf_package_reads(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_file_of_ours_is_not_taken_for_another_tools(name, tmp_path):
+    path = tmp_path / f"v{FORMATS[name].suffix}"
+    export_vector(random_vector(tiny_model("llama"), 1), path)
+    with pytest.raises(OptionError, match="says that steerlab wrote it"):
+        import_vector(path, producer="llama.cpp")
+
+
 def test_layer_0_has_no_place_in_gguf(tmp_path):
     with pytest.raises(VectorError, match=r"layer 0.*--layers 2"):
         export_vector(random_vector(tiny_model("llama"), 0, 2), tmp_path / "v.gguf")

@@ -10,11 +10,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import save_tiny, tiny_model
+from steerlab.cli import main
 from steerlab.commands.study_files import read_study_file
 from steerlab.contrast import ProgramSet
 from steerlab.errors import DataError, OptionError, RunError
@@ -33,6 +33,7 @@ from steerlab.studies.secure_trials import SEEDS_PER_TASK, decoding, steering
 from steerlab.sweep import SweepCell, grid
 from steerlab.tasks.coding import CodingTask, CodingTasks
 from steerlab.tasks.completion import CompletionTask
+from test_coding import write_scenarios
 
 NAMES = ("copy", "join", "fill", "move", "send", "load", "open", "read")
 CWES = ("CWE-89", "CWE-22")
@@ -414,6 +415,39 @@ def test_a_preset_names_settings_and_layers_that_a_model_of_its_depth_has(name: 
     assert prepared.layers == (4, 12, 20)
 
 
+# --- command line ----------------------------------------------------------------------------------------------------
+
+
+def test_scenarios_without_tests_run_from_the_command_line_and_can_be_reported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steerlab(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["steerlab", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), capsys.readouterr().out
+
+    (tmp_path / "set").mkdir()
+    tasks, pairs = write_scenarios(tmp_path / "set"), write_pairs(tmp_path / "pairs.jsonl")
+    model, out = save_tiny("qwen2", tmp_path / "model"), tmp_path / "run"
+    options = ("--layers", "1", "--coefficients=0.5", "--contrast", "whole", "--draws", "1", "--folds", "2")
+    asked = ("--language", "python", "--limit", "3", "--samples", "1", "--temperature", "0", "--max-new-tokens", "6")
+    named = ("--model", model, "--tasks", f"cyberseceval:{tasks}", "--pairs", f"jsonl:{pairs}", "--curve", "none")
+    code, text = steerlab(
+        "run", "secure-code", *named, *options, *asked, "--analysers", "bandit", "--out", out, "--json"
+    )
+    summary = json.loads(text)
+    assert code == 0 and summary["judge"] == "analysers" and summary["n_tasks"] == 3
+    assert summary["manifest"]["facts"]["analysers"] == ["bandit"]
+    assert summary["manifest"]["settings"]["temperature"] == 0.0
+    assert summary["arms"]["steered"]["functional"]["n"] == 0, "there are no tests to pass"
+    assert "parsed" in summary["joint"] and Path(summary["report"]).is_file()
+    assert steerlab("report", out)[0] == 0
+    assert steerlab("run", "secure-code", *named, "--out", out, "--contrast", "holistic")[0] == 1
+    assert steerlab("run", "secure-code", "--model", model)[0] == 1, "--tasks is missing"
+
+
 # --- killed ----------------------------------------------------------------------------------------------------------
 
 STUDY = """
@@ -449,6 +483,6 @@ def test_a_killed_run_resumes_to_the_same_rows(tmp_path: Path) -> None:
     killed.wait()
     subprocess.run(command(tmp_path / "killed"), check=True, timeout=300)
     whole, resumed = read_run(tmp_path / "whole")[1], read_run(tmp_path / "killed")[1]
-    exact = [column for column in whole if not np.issubdtype(whole[column].dtype, np.floating)]
+    exact = list(whole.select_dtypes(exclude="float").columns)
     pd.testing.assert_frame_equal(whole[exact], resumed[exact])
     pd.testing.assert_frame_equal(whole, resumed, rtol=1e-4, atol=1e-4)

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 
 from steerlab.embedded import MODEL_NAME
-from steerlab.kit.exercises import load_exercises
 from steerlab.latents.loading import load_sae
 from steerlab.latents.measures import AutoencoderMeasures, measure
 from steerlab.latents.texts import TrainingTexts, divided, pieces
@@ -22,6 +21,7 @@ from steerlab.latents.training import Report, TrainingSettings, train
 from steerlab.models import load_model
 from steerlab.ordinary import MODULES, ordinary_code
 from steerlab.statistics import Estimate
+from steerlab.tasks.exercises import load_exercises
 from steerlab.trials import digest
 from training.corpus import python_texts
 from training.families import FAMILIES
@@ -71,7 +71,7 @@ def training_texts() -> TrainingTexts:
 def held_out_texts(real: Sequence[str]) -> dict[str, list[str]]:
     """Texts by kind that were not trained on: exercises of held-out compositions, new programs, whole files of code."""
     own = random.Random(SEED + 1)
-    exercises = [exercise.prompt + exercise.solution for exercise in load_exercises()]
+    exercises = [exercise.reference for exercise in load_exercises()]
     return {
         "exercises": own.sample(exercises, min(len(exercises), HELD_OUT["exercises"])),
         "pairs": own.sample(drawn_texts(own, exercises=0, pairs=HELD_OUT["pairs"]), HELD_OUT["pairs"]),

@@ -7,8 +7,9 @@ import sys
 import typer
 
 from steerlab import console
-from steerlab.commands import correctness, models, quickstart, runs
+from steerlab.commands import correctness, leaving, models, quickstart, runs
 from steerlab.commands.data import data_app
+from steerlab.commands.latents import latents_app
 from steerlab.commands.sandbox import sandbox_app
 from steerlab.commands.studies import run_app
 from steerlab.commands.study_files import with_study_named
@@ -26,10 +27,13 @@ app.command()(quickstart.quickstart)
 app.add_typer(run_app, name="run")
 app.command()(models.doctor)
 app.command()(models.generate)
+app.command()(leaving.bake)
+app.command()(leaving.equivalence)
 app.command()(runs.report)
 app.command()(correctness.select)
 app.command()(runs.presets)
 app.add_typer(vector_app, name="vector")
+app.add_typer(latents_app, name="latents")
 app.add_typer(data_app, name="data")
 app.add_typer(sandbox_app, name="sandbox")
 

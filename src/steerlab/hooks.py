@@ -205,7 +205,8 @@ def output_bytes(module: nn.Module) -> Iterator[list[int]]:
 
     def record(_: nn.Module, __: object, output: object) -> None:
         parts = output if isinstance(output, tuple) else (output,)
-        sizes.extend(part.nbytes for part in parts if isinstance(part, torch.Tensor))
+        # not nbytes, which torch.compile (2.13) cannot trace
+        sizes.extend(part.numel() * part.element_size() for part in parts if isinstance(part, torch.Tensor))
 
     handles = [part.register_forward_hook(record) for part in module.modules()]
     try:

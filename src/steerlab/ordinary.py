@@ -54,6 +54,13 @@ def ordinary_code() -> tuple[OrdinaryText, ...]:
     return tuple(found)
 
 
+def standard_library() -> dict[str, str]:
+    """The top-level modules of Python's standard library by name, those of `ordinary_code` left out: to train on."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    files = [path for path in sorted(folder.glob("*.py")) if path.stem not in MODULES]
+    return {path.stem: path.read_text("utf-8") for path in files}
+
+
 def fitting_code(model: Model) -> list[tuple[str, str]]:
     """Name and text of each stretch, cut to the beginning that fits the model's context."""
     return [(text.name, _shortened(model, text.text)) for text in ordinary_code()]

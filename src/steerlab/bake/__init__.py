@@ -46,6 +46,8 @@ def fold(model: Model, intervention: Intervention, out: Path) -> Folded:
         folded = replace(verified(model, intervention, plan, draft), directory=out)
         (draft / "README.md").write_text(model_card(model, intervention, folded), "utf-8")
         draft.chmod(0o755)
+        for file in draft.iterdir():  # safetensors writes files that nobody else may read
+            file.chmod(0o644)
         if out.exists():
             out.rmdir()
         draft.rename(out)

@@ -19,7 +19,7 @@ def model_card(model: Model, intervention: Intervention, folded: Folded) -> str:
         f"# {model.name}, steered",
         "",
         f"{model.name} with a steering vector folded into its weights by steerlab {steerlab.__version__}. It runs "
-        "wherever a checkpoint of its architecture runs, and always steers, at every position.",
+        "wherever a checkpoint of its architecture (see config.json) runs, and always steers, at every position.",
         "",
         f"- base model: {model.name} (fingerprint {model.fingerprint.sha256})",
         f"- vector: {recipe}",

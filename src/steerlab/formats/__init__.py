@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steerlab.errors import OptionError, nearest
-from steerlab.formats.foreign import Foreign
+from steerlab.formats.foreign import Foreign, check_ours
 from steerlab.formats.gguf_file import read_gguf, write_gguf
 from steerlab.formats.pt_file import read_lm_eval, read_pt
 from steerlab.formats.safetensors_file import load_vector, save_vector
@@ -16,8 +16,7 @@ from steerlab.vectors import SteeringVector
 
 
 def _read_safetensors(path: Path, foreign: Foreign) -> SteeringVector:
-    if foreign.producer not in ("", "steerlab") or foreign.layers:
-        raise OptionError("a safetensors vector is ours and says everything itself: leave --producer and --layers out.")
+    check_ours(path, foreign)
     return load_vector(path)
 
 

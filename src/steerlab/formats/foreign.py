@@ -37,6 +37,12 @@ def producer_of(path: Path, foreign: Foreign, possible: Mapping[str, str]) -> st
     raise OptionError(f"producer {foreign.producer!r} does not go with {path}. {nearest(foreign.producer, possible)}")
 
 
+def check_ours(path: Path, foreign: Foreign) -> None:
+    """Raise OptionError when a file that says that it is ours was said to be another tool's, or to lack its layers."""
+    if foreign.producer not in ("", "steerlab") or foreign.layers:
+        raise OptionError(f"{path} says that steerlab wrote it, and where: leave --producer and --layers out.")
+
+
 def read_file(path: Path, *, n_bytes: int = MAX_BYTES) -> bytes:
     """At most `n_bytes` of the file's content, once it is known to be a file of a size that a vector can have.
 

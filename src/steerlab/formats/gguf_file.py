@@ -17,7 +17,7 @@ import numpy as np
 
 from steerlab.errors import VectorError
 from steerlab.files import write_atomically
-from steerlab.formats.foreign import Foreign, layer_number, producer_of, read_file, unbound_vector
+from steerlab.formats.foreign import Foreign, check_ours, layer_number, producer_of, read_file, unbound_vector
 from steerlab.formats.manifest import facts_of, vector_from
 from steerlab.vectors import SteeringVector
 
@@ -85,7 +85,8 @@ def read_gguf(path: Path, foreign: Foreign) -> SteeringVector:
             for name, value in parsed.facts.items()
             if name.startswith("controlvector.") and isinstance(value, str)
         }
-        if facts.get("producer", "").startswith("steerlab ") and foreign.producer in ("", "steerlab"):
+        if facts.get("producer", "").startswith("steerlab "):
+            check_ours(path, foreign)
             return vector_from(facts, directions)
     except VectorError as error:
         raise VectorError(f"{path} is not a readable GGUF control vector: {error}") from None

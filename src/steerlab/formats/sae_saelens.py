@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from steerlab.autoencoders import Normalisation, SparseAutoencoder
@@ -141,8 +140,3 @@ def write_saelens(autoencoder: SparseAutoencoder, folder: Path, *, facts: dict[s
     write_atomically(folder / WEIGHTS, save(content))
     write_atomically(folder / CONFIG, (json.dumps(settings, indent=1) + "\n").encode())
     return replace(autoencoder, sha256=file_sha256(folder / WEIGHTS))
-
-
-def tensors_in(autoencoder: SparseAutoencoder, dtype: torch.dtype) -> SparseAutoencoder:
-    """The same autoencoder with weights of another type; the thresholds and biases stay as exact as they are."""
-    return replace(autoencoder, w_enc=autoencoder.w_enc.to(dtype), w_dec=autoencoder.w_dec.to(dtype))

@@ -16,7 +16,7 @@ import numpy as np
 
 from steerlab.errors import VectorError
 from steerlab.files import write_atomically
-from steerlab.formats.foreign import Foreign, producer_of, read_file, unbound_vector
+from steerlab.formats.foreign import Foreign, check_ours, producer_of, read_file, unbound_vector
 from steerlab.formats.manifest import facts_of, vector_from
 from steerlab.vectors import Direction, SteeringVector
 
@@ -60,7 +60,8 @@ def read_svec(path: Path, foreign: Foreign) -> SteeringVector:
         raise VectorError(
             f"{path} is not a readable .svec file: {type(error).__name__} {str(error)[:120]!r}."
         ) from None
-    if isinstance(facts, dict) and foreign.producer in ("", "steerlab"):
+    if isinstance(facts, dict):
+        check_ours(path, foreign)
         return _ours(path, facts, directions)
     if producer_of(path, foreign, PRODUCERS) == "steerlab":
         raise VectorError(f"{path} was not written by steerlab: it does not say so. Name another --producer.")

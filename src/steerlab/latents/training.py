@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from steerlab.latents.texts import TrainingTexts, round_of, token_rows
 from steerlab.models import Model, check_layers
 from steerlab.trials import digest
 
-Kind = Literal["topk", "batchtopk"]
+KINDS = ("topk", "batchtopk")
 Step = Callable[["Report"], None]
 
 ROUND_TEXTS = 96  # whose tokens are mixed
@@ -44,15 +43,15 @@ class TrainingSettings:
     layer: int
     n_latents: int
     k: int = 32
-    kind: Kind = "batchtopk"
+    kind: str = "batchtopk"
     tokens: int = 2_000_000
     dead_tokens: int = 100_000
     rate: float = 1e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise OptionError(f"kind {self.kind!r} does not exist. {nearest(self.kind, get_args(Kind))}")
+        if self.kind not in KINDS:
+            raise OptionError(f"kind {self.kind!r} does not exist. {nearest(self.kind, KINDS)}")
         if not 1 <= self.k <= self.n_latents:
             raise OptionError(f"k {self.k} is not possible with {self.n_latents} latents: choose one within them.")
         if self.tokens < BATCH_TOKENS or self.rate <= 0:
@@ -169,7 +168,8 @@ def _step(
 ) -> tuple[float, float, float]:
     """One step of Adam. Gives the squared error, the variance (both summed) and the number of active latents."""
     weights = state.weights
-    pre = ((batch - weights["b_dec"]) @ weights["w_enc"] + weights["b_enc"]).relu()
+    raw = (batch - weights["b_dec"]) @ weights["w_enc"] + weights["b_enc"]
+    pre = raw.relu()
     kept, cut = _kept(pre.detach(), settings)
     activations = pre * kept
     error = batch - activations @ weights["w_dec"] - weights["b_dec"]
@@ -178,7 +178,7 @@ def _step(
     loss = squared / variance
     dead = state.silent > settings.dead_tokens
     if bool(dead.any()):
-        loss = loss + AUXILIARY * _dead_loss(pre, error.detach(), dead, weights["w_dec"])
+        loss = loss + AUXILIARY * _dead_loss(raw, error.detach(), dead, weights["w_dec"])
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     _along_the_sphere(weights["w_dec"])
@@ -205,11 +205,14 @@ def _kept(pre: Float[Tensor, "token latent"], settings: TrainingSettings) -> tup
     return (pre >= cut) & (pre > 0), cut
 
 
-def _dead_loss(pre: Tensor, error: Tensor, dead: Bool[Tensor, " latent"], w_dec: Tensor) -> Tensor:
-    """How well the most active dead latents rebuild what the others left, as a share of it."""
+def _dead_loss(raw: Tensor, error: Tensor, dead: Bool[Tensor, " latent"], w_dec: Tensor) -> Tensor:
+    """How well the most active dead latents rebuild what the others left, as a share of it.
+
+    Their values before the ReLU count, negative ones too: a latent that is never positive still learns.
+    """
     own = torch.nonzero(dead)[:, 0]
-    values, places = pre[:, own].topk(min(len(own), error.shape[1] // 2), dim=1, sorted=False)
-    activations = torch.zeros(len(pre), len(own)).scatter(1, places, values)
+    values, places = raw[:, own].topk(min(len(own), error.shape[1] // 2), dim=1, sorted=False)
+    activations = torch.zeros(len(raw), len(own)).scatter(1, places, values)
     left = error - activations @ w_dec[own]
     share = min(1.0, len(own) / (error.shape[1] // 2))
     return share * left.square().sum() / error.square().sum().clamp_min(1e-9)

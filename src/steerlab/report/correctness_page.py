@@ -50,11 +50,13 @@ def _arms(summary: Summary) -> str:
         for arm in ARM_NAMES
         if arm in meanings and arm in summary["arms"]
     )
+    primary = summary.get("primary") or {"arm": "steered", "reason": ""}
+    why = f" The verdict is about the marked arm: {escape(primary['reason'])}." if primary["reason"] else ""
     return (
         "<section><h2>Steered and its controls</h2><p class=soft>Problems of the analysis split, which played no part "
         "in any choice. Corrects: of the programs that fail unsteered those that pass now; corrupts: of those that "
-        "pass those that fail now. Unscored is not failed.</p>"
-        + html_table(ARM_COLUMNS, table, kind="stacked", marked=ARM_NAMES["steered"])
+        f"pass those that fail now. Unscored is not failed.{why}</p>"
+        + html_table(ARM_COLUMNS, table, kind="stacked", marked=ARM_NAMES[primary["arm"]])
         + _gate(summary)
         + f"<details><summary>What the arms are</summary><ul>{listed}</ul></details></section>"
     )

@@ -75,23 +75,35 @@ Summary = Mapping[str, Any]
 
 
 def verdict(summary: Summary) -> str:
-    """One plain sentence on the pass rate: the best steered arm against unsteered, and the best control.
+    """One plain sentence on the pass rate: the arm that was chosen on the tuning split, unsteered, the best control.
 
+    The other steered arms were looked at as well, so they count only with their p adjusted for all of them (Holm).
     A gain needs an interval of the difference above 0 and a control below it; null is said as null.
     """
     arms = summary.get("arms") or {}
-    tried = [arm for arm in TRIED if _difference(summary, arm).get("value") is not None]
-    if not tried:
+    arm = str((summary.get("primary") or {}).get("arm", "steered"))
+    change = _difference(summary, arm)
+    if change.get("value") is None:
         return "No verdict: steered and unsteered programs were not both scored."
-    best = max(tried, key=lambda arm: (float(_difference(summary, arm)["value"]), -TRIED.index(arm)))
-    change = _difference(summary, best)
     low, high = change.get("low"), change.get("high")
-    rate = f"{_name(best)}: {number(_rate(arms, best, 'pass_rate').get('value'))} of programs pass"
+    rate = f"{_name(arm)}: {number(_rate(arms, arm, 'pass_rate').get('value'))} of programs pass"
     against = f"{number(change['value'], signed=True)} over unsteered {interval(change)}"
-    counts = f"corrects {_fraction(arms, best, 'correction')}, corrupts {_fraction(arms, best, 'corruption')}"
+    counts = f"corrects {_fraction(arms, arm, 'correction')}, corrupts {_fraction(arms, arm, 'corruption')}"
     unclear = low is None or high is None or low <= 0 <= high
     start = "no gain" if unclear else "a gain" if float(low or 0) > 0 else "steering hurts"
-    return f"{start}: {rate}, {against}; {counts}{_control_clause(summary, best, gained=start == 'a gain')}."
+    control = _control_clause(summary, arm, gained=start == "a gain")
+    return f"{start}: {rate}, {against}; {counts}{control}.{_others(summary, arm)}"
+
+
+def _others(summary: Summary, primary: str) -> str:
+    """The other steered arms that differ from unsteered after Holm's adjustment over all of them."""
+    clear = []
+    for arm in TRIED:
+        p = ((summary.get("differences") or {}).get(arm) or {}).get("mcnemar_p_holm")
+        change = _difference(summary, arm)
+        if arm != primary and p is not None and p < 0.05 and change.get("value") is not None:
+            clear.append(f"{_name(arm)} {number(change['value'], signed=True)} {interval(change)}, p {p_value(p)}")
+    return f" Of the other arms, adjusted for {len(TRIED)}: {'; '.join(clear)}." if clear else ""
 
 
 def terminal_table(summary: Summary) -> list[Table]:

@@ -175,11 +175,11 @@ def _grid(summary: Mapping[str, Any]) -> str:
         "yes_rate",
         "n",
     )
-    keys = [key for key in known if any(key in cell for cell in cells)]
-    ordered = sorted(cells, key=lambda cell: -(cell.get("balanced_accuracy") or -1))
+    keys = [key for key in known if any(key in entry for entry in cells)]
+    ordered = sorted(cells, key=lambda entry: -(entry.get("balanced_accuracy") or -1))
     table = html_table(
         [key.replace("_", " ") for key in keys],
-        [[cell(cell.get(key)) for key in keys] for cell in ordered],
+        [[cell(entry.get(key)) for key in keys] for entry in ordered],
         kind="sortable",
     )
     return (

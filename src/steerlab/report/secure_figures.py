@@ -44,7 +44,8 @@ def trade_off(summary: Mapping[str, Any]) -> str | None:
         axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=7)
     axes.set_xlabel(f"share that {_WORDS[by]}")
     axes.set_ylabel("share that is secure")
-    axes.margins(0.15)
+    axes.margins(x=0.15)
+    axes.set_ylim(-0.02, max(0.1, 1.2 * max(entry["secure"] for entry in points)))
     legend(figure, axes, columns=2)
     return svg(figure, name="trade-off", label="Security against correctness by coefficient")
 

@@ -40,6 +40,8 @@ def summarise_correctness(bench: Bench, arms: Mapping[str, pd.DataFrame]) -> dic
         control = "away_random_direction" if name.startswith("away") else "random_direction"
         differences[name]["binomial_p"] = _binomial(measured[name], measured.get(control))
     found = json.loads((out / "latents.json").read_text("utf-8"))
+    selected = read_selected(out)
+    coefficients = json.loads((out / "summary.json").read_text("utf-8"))["directions"]
     return {
         "study": "code-correctness",
         "model": bench.material.model.name,
@@ -51,8 +53,9 @@ def summarise_correctness(bench: Bench, arms: Mapping[str, pd.DataFrame]) -> dic
         "baseline": json.loads((out / "baseline.json").read_text("utf-8")),
         "latents": {key: found[key] for key in ("sae", "counts", "chosen", "gates", "mean_difference")},
         "gate_fires": _gate_fires(bench, found, plain),
-        "selected": read_selected(out),
-        "coefficients": json.loads((out / "summary.json").read_text("utf-8"))["directions"],
+        "selected": selected,
+        "primary": primary_arm(selected, coefficients),
+        "coefficients": coefficients,
         "arms": measured,
         "arm_meanings": dict(ARMS),
         "differences": differences,
@@ -63,6 +66,27 @@ def summarise_correctness(bench: Bench, arms: Mapping[str, pd.DataFrame]) -> dic
         "manifest": dict(bench.opened.manifest),
         "notes": [*bench.material.notes, *_notes(arms)],
     }
+
+
+def primary_arm(selected: Mapping[str, Any], coefficients: Mapping[str, Any]) -> dict[str, str]:
+    """Which arm the verdict is about, and why: chosen before the analysis split is looked at.
+
+    The target whose coefficient a person chose (the correct-predicting one if both); else the one with the larger net
+    benefit on the tuning split. Only the constant arm: the gated one follows from it and stands beside.
+    """
+    arms = {"correct": "steered", "incorrect": "away"}
+    by_hand = [target for target in arms if selected.get(target, {}).get("chosen_by") == "hand"]
+    if by_hand:
+        return {"arm": arms[by_hand[0]], "reason": "its coefficient was chosen by hand"}
+    benefits = {
+        target: float(one["net_benefit"])
+        for target in arms
+        for one in coefficients.get(target, {}).get("coefficients", ())
+        if one["coefficient"] == selected.get(target, {}).get("value") and one.get("net_benefit") is not None
+    }
+    best = max(benefits, key=lambda target: benefits[target], default="correct")
+    told = " against ".join(f"{benefits[target]:+.2f} ({target})" for target in benefits)
+    return {"arm": arms[best], "reason": f"net benefit on the tuning split {told}" if told else "no other was tried"}
 
 
 def _arm(pairs: list[Written], level: float, seed: int) -> dict[str, Any]:

@@ -28,14 +28,14 @@ NAME = "secure-code"
 JOINT: dict[str, str] = {"tests": "secure and correct", "analysers": "without a finding and parsed"}
 
 SMALL: dict[str, Any] = {
-    "limit": 16,
+    "limit": 8,
     "curve": "none",
     "layers": ("1+3+4",),
     "contrasts": ("differing",),
     "coefficients": (0.1, 0.3),
     "samples": 1,
     "temperature": 0.0,
-    "max_new_tokens": 96,
+    "max_new_tokens": 64,
     "folds": 2,
     "draws": 1,
 }

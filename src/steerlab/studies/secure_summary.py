@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,18 @@ import pandas as pd
 from steerlab.analysers import family
 from steerlab.controls import ARMS, CONTROL_METHODS
 from steerlab.selection import Choice, split_by
-from steerlab.statistics import Estimate, cluster_bootstrap, holm, mcnemar_exact, paired_difference, wilson
+from steerlab.statistics import Estimate, cluster_bootstrap, holm, mcnemar_exact, paired_difference
 from steerlab.studies.analysis_summary import side_effect
 from steerlab.studies.secure_choice import KEYS, cell_key, margin_changes
 from steerlab.studies.secure_material import SecureMaterial
 from steerlab.studies.secure_pictures import curve, dose, examples, written
-from steerlab.tasks.at_k import at_k_estimate
+from steerlab.tasks.at_k import at_k_estimate, share_estimate
 
 SHARES = ("joint", "secure", "functional", "exploited", "runs", "parses")
 QUALITY = ("complexity", "repetition", "length_ratio")
 AT_K = ("joint", "secure", "functional")
 COMPARED = ("joint", "secure", "functional", "parses")
+FEWEST_GROUPS = 5
 Choices = Mapping[int, Choice]
 
 
@@ -127,26 +128,17 @@ def with_change(margins: pd.DataFrame) -> pd.DataFrame:
 def share(rows: pd.DataFrame, column: str, *, level: float, seed: int) -> Estimate:
     """The mean of a column with an interval over groups; rows without a value are counted, not read.
 
-    Where all values are 0, or all are 1, no group differs from another and a bootstrap has no width: the interval is
-    then Wilson's for the number of groups.
+    Under five groups a bootstrap sees too few to say how much they differ: then there is no interval.
     """
     values = rows[column].to_numpy(dtype=float) if column in rows else np.full(len(rows), np.nan)
     scored = np.isfinite(values)
-    known, groups = values[scored], rows["group"].to_numpy()[scored]
-    n_unscored = int((~scored).sum())
-    if len(known) and column in (*SHARES, "prefers_patched") and len(set(known)) == 1:
-        n_groups = len(set(groups))
-        found = wilson(int(known[0]) * n_groups, n_groups, level=level)
-        return Estimate(
-            value=float(known[0]),
-            low=found.low,
-            high=found.high,
-            level=level,
-            n=len(known),
-            n_unscored=n_unscored,
-            method="wilson over groups",
-        )
-    return cluster_bootstrap(known, groups, level=level, seed=seed, n_unscored=n_unscored)
+    known, groups, n_unscored = values[scored], rows["group"].to_numpy()[scored], int((~scored).sum())
+    if column in (*SHARES, "prefers_patched"):
+        found = share_estimate(known.tolist(), groups.tolist(), level=level, seed=seed, n_unscored=n_unscored)
+    else:
+        found = cluster_bootstrap(known, groups, level=level, seed=seed, n_unscored=n_unscored)
+    hasty = "bootstrap" in found.method and len(set(groups)) < FEWEST_GROUPS
+    return replace(found, low=None, high=None) if hasty else found
 
 
 def _arm(completions: pd.DataFrame, margins: pd.DataFrame, *, level: float, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from steerlab.analysers import ANALYSERS, Analysis, analyse_many, covers, has_finding
+from steerlab.analysers import ANALYSERS, Analysis, analyse_many, covers, has_finding, installed_analysers
 from steerlab.analysers.sanitizers import NAME as SANITIZERS
 from steerlab.contrast import Program, ProgramSet, cwe_number
 from steerlab.errors import MissingExtraError
@@ -52,7 +52,7 @@ def measure_analysers(
     AddressSanitizer and UBSan with the exploit of the pair, which no static analyser has.
     Raises: what `analyse_many` raises.
     """
-    names = list(analysers) or [name for name, known in ANALYSERS.items() if not known.why_missing()]
+    names = list(analysers or installed_analysers())
     programs = source.evaluated()
     analysed = analyse_many(
         [program.code for program in programs],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from math import comb, nan
 
 import numpy as np
 
 from steerlab.errors import OptionError
-from steerlab.statistics import Estimate, cluster_bootstrap
+from steerlab.statistics import Estimate, cluster_bootstrap, wilson
 
 
 def at_k(n: int, c: int, k: int) -> float:
@@ -21,6 +22,26 @@ def at_k(n: int, c: int, k: int) -> float:
     if not 0 <= c <= n or k < 1:
         raise OptionError(f"{c} of {n} completions right, k {k}: counts must fit and k be at least 1.")
     return nan if k > n else 1.0 - comb(n - c, k) / comb(n, k)
+
+
+def share_estimate(
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    *,
+    n_unscored: int,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of shares within 0..1 with an interval over clusters.
+
+    Where all are 0, or all are 1, no cluster differs from another and a bootstrap has no width: the interval is then
+    Wilson's for the number of clusters.
+    """
+    if len(values) and set(values) in ({0.0}, {1.0}):
+        n_clusters = len(set(clusters))
+        found = wilson(int(values[0]) * n_clusters, n_clusters, level=level)
+        return replace(found, n=len(values), n_unscored=n_unscored, method="wilson over clusters")
+    return cluster_bootstrap(list(values), list(clusters), level=level, seed=seed, n_unscored=n_unscored)
 
 
 def at_k_estimate(
@@ -41,7 +62,7 @@ def at_k_estimate(
         scored = [float(value) for value in found if value is not None and np.isfinite(value)]
         if len(scored) >= k:
             values[task] = at_k(len(scored), round(sum(scored)), k)
-    return cluster_bootstrap(
+    return share_estimate(
         list(values.values()),
         [clusters[task] for task in values],
         level=level,
