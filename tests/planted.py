@@ -80,8 +80,8 @@ def _token(character: str) -> int:
 
 
 def _problem(number: int, rng: np.random.Generator) -> Problem:
-    letter = "q" if rng.random() < 0.4 else "w"
-    many = 12 if rng.random() < 0.7 else 3
+    kind = number % 5  # two in five fail, one of them by little: each kind has its complexity, so every draw has some
+    letter, many = ("q" if kind in (1, 3) else "w"), (3 if kind in (3, 4) else 12)
     filler = "".join(rng.choice(list("abcdefgh"), size=16 - many))
     word = "".join(rng.permutation(list(letter * many + filler)))
     prompt = f'"""\n{word}\n"""\ndef f():\n'
@@ -93,7 +93,7 @@ def _problem(number: int, rng: np.random.Generator) -> Problem:
         tests=("assert f() is None",),
         setup="",
         reference=f"{prompt} 1\n",
-        complexity=1 + number % 5,
+        complexity=1 + kind,
         band=1 + number % 4,
     )
 

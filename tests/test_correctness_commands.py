@@ -37,12 +37,12 @@ def steerlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 def selectable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run with the stage coefficients done."""
     monkeypatch.setattr(correctness_writing, "check_programs", judged_here)
-    made = planted(13, n=40)
+    made = planted(13, n=50)
     settings = CorrectnessSettings(
         model="planted",
         sae="planted",
         problems="planted",
-        per_coefficient=4,
+        per_coefficient=5,
         coefficients=(10.0, 30.0),
         general_limit=1.0,
         draws=1,
