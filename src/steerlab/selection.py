@@ -146,7 +146,7 @@ def choose_cell(
     else:
         raise OptionError(
             f"none of the {len(ranked)} cells stays within the limits of side effects ({turned_down[-1]}): raise "
-            "the limit or try smaller coefficients."
+            "--max-kl or --max-perplexity, or try smaller coefficients."
         )
     best, base = scores[key], balanced_accuracy(unsteered)
     tied = sum(score == best for score in scores.values())
