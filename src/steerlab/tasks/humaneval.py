@@ -78,6 +78,8 @@ def _prompt(text: str, entry: str, *, where: str) -> str:
     )
     if stated is None:
         raise DataError(f"{where}: the function {entry} has no docstring. Fetch the data again.")
-    above = "\n".join(text.splitlines()[: function.lineno - 1]).strip("\n")
+    # HumanEval/115 imports above its docstring, inside the function: what it imports is said above the function, too.
+    inside = [ast.unparse(node) for node in function.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    above = "\n".join([*text.splitlines()[: function.lineno - 1], *inside]).strip("\n")
     description = inspect.cleandoc(stated).replace("\\", "\\\\")
     return docstring_prompt(description, examples=(), above=above, header=header_of(function))
