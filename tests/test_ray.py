@@ -160,7 +160,12 @@ def test_ctrl_c_ends_ray_and_the_run_goes_on_with_resume(folder: Path, tmp_path:
     """As a user meets it: the command with --workers, interrupted once it has rows, then again with --resume."""
     out = tmp_path / "out"
     command = [
-        *(sys.executable, "-c", "from steerlab.cli import main; main()", "run", "vulnerability-detection"),
+        *(
+            sys.executable,
+            "-c",
+            "from steerlab import cli, results; results.FLUSH_ROWS = 1; cli.main()",
+        ),  # rows at once
+        *("run", "vulnerability-detection"),
         *("--model", str(folder / "model"), "--pairs", f"jsonl:{folder / 'pairs.jsonl'}", "--layers", "1,2"),
         *("--coefficients=-4,4", "--draws", "30", "--folds", "4", "--analyses", "samples", "--device", "cpu"),
         *("--workers", "ray:2", "--out", str(out)),
