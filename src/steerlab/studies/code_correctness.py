@@ -79,6 +79,12 @@ def run_correctness(
     """
     chosen = _stages(first, last)
     _check_window(window)
+    for stage in list(STAGES)[: list(STAGES).index(first)]:
+        if not (out / STAGES[stage]).is_file():
+            raise RunError(
+                f"{out} has no {STAGES[stage]}: the stage {stage} has not been done there. Run it first "
+                f"(--from {stage})."
+            )
     material = prepare_correctness(settings, model, problems)
     with open_run(
         out,
@@ -87,12 +93,6 @@ def run_correctness(
         resume=resume or first != "problems",
         command=command_line(),
     ) as opened:
-        for stage in list(STAGES)[: list(STAGES).index(first)]:
-            if not (out / STAGES[stage]).is_file():
-                raise RunError(
-                    f"{out} has no {STAGES[stage]}: the stage {stage} has not been done there. Run it first "
-                    f"(--from {stage})."
-                )
         bench = Bench(opened=opened, material=material, step=step or (lambda what, done, total: None), window=window)
         summary: dict[str, Any] = {}
         for stage in chosen:
