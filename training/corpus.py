@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import platform
 import random
@@ -151,6 +153,45 @@ def write_corpus(folder: Path, found: Iterable[tuple[Source, str]], avoided: set
             out.write(json.dumps(text) + "\n")
             texts.append(text)
     return texts
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The text's top-level pieces: a Python statement with what stands above it, C up to a brace or semicolon at its end.
+
+    Joined they are the text, but for what stands before the first Python statement; [] where Python does not parse.
+    """
+    lines = text.splitlines(keepends=True)
+    if language == "python":
+        try:
+            body = ast.parse(text).body
+        except (SyntaxError, ValueError):
+            return []
+        ends = [0, *(node.end_lineno or 0 for node in body)]
+        return ["".join(lines[start:end]) for start, end in itertools.pairwise(ends)]
+    found, piece = [], []
+    for line in lines:
+        piece.append(line)
+        if line.rstrip() in ("}", "};"):
+            found.append("".join(piece))
+            piece = []
+    return [*found, "".join(piece)] if piece else found
+
+
+def whole(text: str, language: str, random_source: random.Random, characters: int) -> str:
+    """A run of whole blocks from a random one on, of at most `characters`; "" where the first is longer."""
+    found = blocks(text, language)
+    start = random_source.randrange(len(found)) if found else 0
+    run = ""
+    for block in found[start:]:
+        if len(run) + len(block) > characters:
+            break
+        run += block
+    return run.strip("\n") + "\n" if run.strip() else ""
+
+
+def language_of(text: str) -> str:
+    """What the text is written in, by its signs: nothing else is kept with a text of the corpus."""
+    return "c" if text.count(";\n") > text.count(":\n") else "python"
 
 
 def chunks(text: str, random_source: random.Random, characters: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from training.corpus import chunks
+from training.corpus import chunks, language_of, whole
 from training.exercises import draw_exercise
 from training.families.contract import CWE_NAMES, Family, Sample
 from training.rename import renamed
@@ -48,6 +48,7 @@ PROGRAM = 0.1
 SOLUTION = 0.1
 PROMPT = 0.01
 REAL = 0.05
+REAL_OF_MANY = 0.015  # where real code is most of the tokens: the answers must not drown in it
 # Weights of the per-line flaw readout: the lines that matter, all other lines.
 READOUT_KEY = 0.5
 READOUT_OTHER = 0.05
@@ -58,6 +59,7 @@ BESIDE = 0.15
 REAL_PAIRS = 0.03
 
 LONGEST_SHOWN = 2200  # characters of a program before its neighbour
+WHOLE = 1800  # characters of a run of whole functions
 LONGEST = 768  # tokens; longer items are dropped
 
 
@@ -254,17 +256,22 @@ def draw_sample(family: Family, random_source: random.Random) -> Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """How much of a shard is what: characters per character of detection, and plain programs per pair."""
+    """How much of a shard is what: characters per character of detection, and plain programs per pair.
+
+    `whole` is the share of real code that begins and ends with whole functions, so that ending is learned, too.
+    """
 
     exercises: float
     real: float
     programs: float
+    whole: float
+    weight: float  # of a token of real code
 
 
 # "answering" teaches verdicts; "writing" goes on with it and teaches to write code.
 SHARES = {
-    "answering": Shares(exercises=0.35, real=0.08, programs=0.25),
-    "writing": Shares(exercises=0.35, real=1.5, programs=1.0),
+    "answering": Shares(exercises=0.35, real=0.08, programs=0.25, whole=0.0, weight=REAL),
+    "writing": Shares(exercises=0.35, real=1.5, programs=1.0, whole=0.7, weight=REAL_OF_MANY),
 }
 
 
@@ -326,13 +333,28 @@ def shard_texts(mixture: Mixture, random_source: random.Random, pairs: int) -> l
         exercise_size += len(text.text)
     real_size = 0
     while real_size < size * shares.real:
-        whole = random_source.choice(mixture.corpus)
-        for chunk in list(chunks(whole, random_source, 1300))[:3]:
+        for chunk in real_chunks(mixture, random_source):
             piece = Piece()
-            piece.add(chunk, REAL)
+            piece.add(chunk, shares.weight)
             texts.append(piece.done("real"))
             real_size += len(chunk)
     return texts
+
+
+def real_chunks(mixture: Mixture, random_source: random.Random) -> list[str]:
+    """Pieces of one file of the corpus: by the mixture's share runs of whole functions, else three runs of lines."""
+    text = random_source.choice(mixture.corpus)
+    if random_source.random() >= mixture.shares.whole:
+        found = list(chunks(text, random_source, 1300))
+        return random_source.sample(found, min(3, len(found)))
+    language = random_source.choice(("c", "python"))  # files of one language are fewer: both as often, where both are
+    for _ in range(8):
+        if language_of(text) == language:
+            break
+        text = random_source.choice(mixture.corpus)
+    language = language_of(text)
+    found = [whole(text, language, random_source, WHOLE) for _ in range(3)]
+    return sorted({chunk for chunk in found if len(chunk) > 100})
 
 
 def write_shard(path: Path, texts: Sequence[Text], tokenizer: Tokenizer) -> dict[str, int]:

@@ -105,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--held-out", type=Path, help="the folder of benchmark data; corpus texts that share much with it are left out"
     )
+    made.add_argument("--c-sources", type=Path, help="the folder that training.c_sources filled; none: no C but SVEN's")
     made.add_argument("--work", type=Path, default=HERE / "work", help="where corpus, items and checkpoints go")
     made.add_argument("--model", type=Path, default=MODEL, help="where the model is exported to")
     made.add_argument("--shards", default="0:22", help="shards to write, FIRST:STOP")
@@ -124,12 +125,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = [stage for stage in STAGES if stage in options.stages] or list(STAGES)
     work: Path = options.work
     if "corpus" in wanted:
+        from training.c_sources import c_texts
         from training.corpus import NGRAM, python_texts, sven_texts, write_corpus
         from training.overlap import all_ngrams, held_out_texts
 
         sets = held_out_texts(options.held_out).values() if options.held_out else []
         avoided = all_ngrams((text for texts in sets for text in texts), NGRAM)
-        found = [*python_texts(), *(sven_texts(options.sven) if options.sven else [])]
+        found = [*python_texts(), *(c_texts(options.c_sources) if options.c_sources else [])]
+        found += sven_texts(options.sven) if options.sven else []
         print(f"corpus: {len(write_corpus(work / 'corpus', found, avoided))} texts of {len(found)}")
     if "tokenizer" in wanted and options.start:
         from training.tokenizer import product_tokenizer, save_tokenizer
