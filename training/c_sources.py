@@ -21,7 +21,7 @@ COPYLEFT = "General Public License"  # a file that names it is not read
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A source distribution on the package index; `licence` is what the package declares (zstd: BSD or GPL, taken as BSD)."""
+    """A source distribution on the package index; `licence` as declared (zstd: BSD or GPL, taken as BSD)."""
 
     package: str
     version: str

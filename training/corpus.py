@@ -156,7 +156,7 @@ def write_corpus(folder: Path, found: Iterable[tuple[Source, str]], avoided: set
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The text's top-level pieces: a Python statement with what stands above it, C up to a brace or semicolon at its end.
+    """The text's top-level pieces: a Python statement with what stands above it, C up to a closing brace at column 0.
 
     Joined they are the text, but for what stands before the first Python statement; [] where Python does not parse.
     """

@@ -80,7 +80,7 @@ def run(
                 choices = _Study(stages, material).run()
             rows = opened.rows()
             summary = summarise(material, rows, choices, joint=JOINT[tasks.judge], manifest=opened.manifest)
-            summary["notes"] += [f"The wave gave {way}." for way in sorted(stages.ways)]
+            summary["notes"] += [f"How it was computed: {way}." for way in sorted(stages.ways)]
             summary["verdict"] = verdict(summary)
             opened.finish(summary)
             summary = {**summary, "manifest": opened.manifest}
