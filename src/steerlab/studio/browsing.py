@@ -1,0 +1,163 @@
+"""Browse a finished run: heat maps of its cells, and of one cell the rows with their completions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from steerlab.errors import OptionError
+from steerlab.results import read_run
+from steerlab.sweep import layer_set_name
+
+SHOWN_ARMS = ("grid", "written", "steered")
+KIND = ("arm", "readout", "target", "method", "operation", "positions", "contrast", "template", "latent")
+MOST_ROWS = 200
+MEASURES: Mapping[str, str] = {
+    "margin": "mean margin, nats",
+    "correct": "share answered right",
+    "joint": "share that counts",
+    "passed": "share that passes its tests",
+}
+
+
+def run_page(path: Path) -> dict[str, Any]:
+    """The run's verdict and its heat maps, those with completions first; each cell has an id within the run.
+
+    A cell's value is the mean over its scored rows; `n_unscored` counts the others. Raises: RunError.
+    """
+    summary, _ = _read(path)
+    maps = [_heat_map(kind, part) for kind, part in _kinds(path)]
+    maps.sort(key=lambda entry: -entry["n_completions"])
+    return {
+        "name": path.name,
+        "study": str(summary.get("study", "")),
+        "model": str(summary.get("model", "")),
+        "verdict": str(summary.get("verdict", "")),
+        "maps": maps,
+    }
+
+
+def cell_page(path: Path, cell: str) -> dict[str, Any]:
+    """The rows of a cell, each beside the unsteered completion of the same program. Raises: RunError, OptionError."""
+    for kind, part in _kinds(path):
+        for (layers, coefficient), rows in part.groupby(["layer_set", "coefficient"], sort=False):
+            if cell == _cell_id(kind, str(layers), float(coefficient)):
+                shown = rows.head(MOST_ROWS)
+                plain = _unsteered(path, rows)
+                return {"n": len(rows), "rows": [_row(entry, plain) for _, entry in shown.iterrows()]}
+    raise OptionError(f"cell {cell[:80]!r} does not exist in this run: open the run again.")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The run's result and rows, read again when it was written again."""
+    result = path / "result.json"
+    return _read_once(path, result.stat().st_mtime_ns if result.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _read_once(path: Path, written: int) -> tuple[dict[str, Any], pd.DataFrame]:
+    return read_run(path)
+
+
+def _kinds(path: Path) -> list[tuple[dict[str, str], pd.DataFrame]]:
+    """The rows that steer, in parts that share everything but layers and coefficient."""
+    _, rows = _read(path)
+    rows = _scored(rows)
+    rows = rows[rows["arm"].isin(SHOWN_ARMS) & (rows["layer_set"] != "")]
+    columns = [name for name in KIND if name in rows]
+    parts = rows.groupby(columns, sort=False, dropna=False) if columns else ()
+    return [({name: _word(value) for name, value in zip(columns, key, strict=True)}, part) for key, part in parts]
+
+
+def _scored(rows: pd.DataFrame) -> pd.DataFrame:
+    """With the layer set as a name, and a value per row: what the row's readout is about."""
+    rows = rows.copy()
+    if "layers" in rows:
+        rows["layer_set"] = rows["layers"].fillna("").astype(str)
+    else:
+        rows["layer_set"] = [layer_set_name([layer]) if layer >= 0 else "" for layer in rows["layer"]]
+    readout = rows["readout"] if "readout" in rows else pd.Series("completion", index=rows.index)
+    if "passed" in rows:
+        rows["measure"], rows["value"] = "passed", rows["passed"].astype("float64")
+    elif "joint" in rows:
+        written = readout == "completion"
+        rows["measure"] = written.map({True: "joint", False: "margin"})
+        rows["value"] = rows["joint"].astype("float64").where(written, rows["margin"])
+    else:
+        answered = rows["answer"].notna()
+        rows["measure"] = "correct"
+        rows["value"] = (rows["answer"] == rows["label"]).astype("float64").where(answered)
+    return rows
+
+
+def _heat_map(kind: dict[str, str], part: pd.DataFrame) -> dict[str, Any]:
+    cells = []
+    for (layers, coefficient), rows in part.groupby(["layer_set", "coefficient"]):
+        value = float(rows["value"].mean())
+        cells.append(
+            {
+                "id": _cell_id(kind, str(layers), float(coefficient)),
+                "layers": str(layers),
+                "coefficient": float(coefficient),
+                "value": value if math.isfinite(value) else None,
+                "n": int(rows["value"].notna().sum()),
+                "n_unscored": int(rows["value"].isna().sum()),
+            }
+        )
+    layers = sorted(
+        {cell["layers"] for cell in cells}, key=lambda name: (name.count("+"), list(map(int, name.split("+"))))
+    )
+    measure = str(part["measure"].iloc[0])
+    return {
+        "title": ", ".join(value.replace("_", " ") for value in kind.values() if value),
+        "measure": MEASURES[measure],
+        "share": measure != "margin",
+        "layers": layers,
+        "coefficients": sorted({cell["coefficient"] for cell in cells}),
+        "cells": cells,
+        "n_completions": int(_written(part).sum()),
+    }
+
+
+def _written(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["completion"].fillna("").astype(str) != ""
+
+
+def _cell_id(kind: Mapping[str, str], layers: str, coefficient: float) -> str:
+    return "|".join([*kind.values(), layers, repr(coefficient)])
+
+
+def _word(value: object) -> str:
+    return "" if value is None or value != value else str(value)  # noqa: PLR0124 - NaN
+
+
+def _unsteered(path: Path, rows: pd.DataFrame) -> dict[tuple[str, ...], str]:
+    """Unsteered completions of the same readout, by program (and sample and template, where rows have them)."""
+    _, everything = _read(path)
+    plain = everything[(everything["arm"] == "unsteered") & _written(everything)]
+    if "readout" in plain:
+        plain = plain[plain["readout"] == rows["readout"].iloc[0]]
+    return {_key(entry): str(entry["completion"]) for _, entry in plain.iterrows()}
+
+
+def _key(entry: pd.Series[Any]) -> tuple[str, ...]:
+    return tuple(_word(entry[name]) for name in ("program", "sample", "template") if name in entry)
+
+
+def _row(entry: pd.Series[Any], plain: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
+    facts = ("cwe", "label", "test", "ended", "finding", "reason", "unscored")
+    value = entry["value"]
+    return {
+        "program": str(entry["program"]),
+        "facts": {name: word for name in facts if name in entry and (word := _word(entry[name]))},
+        "answer": _word(entry["answer"]) if "answer" in entry else "",
+        "value": float(value) if math.isfinite(value) else None,
+        "measure": MEASURES[str(entry["measure"])],
+        "steered": _word(entry["completion"]),
+        "unsteered": plain.get(_key(entry), ""),
+    }
