@@ -18,7 +18,6 @@ from steerlab.models import Model
 from steerlab.steering import Rows, check_row_count, refuse_fixed_rows, steer_rows
 from steerlab.tokens import encode, left_padded
 
-
 Wrote = Callable[[Mapping[int, int]], None]  # row -> the token that it has just written; raise in it to end the writing
 
 

@@ -49,7 +49,8 @@ def json_lines(text: str, *, where: str) -> Iterator[tuple[int, dict[str, Any]]]
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{where} line {number}: not JSON ({error.msg} at column {error.colno}). Write one JSON object per line."
+                f"{where} line {number}: not JSON ({error.msg} at column {error.colno}). "
+                "Write one JSON object per line."
             ) from error
         except RecursionError as error:
             raise DataError(f"{where} line {number}: nested too deeply. Write one flat object per line.") from error

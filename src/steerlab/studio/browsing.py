@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,29 @@ from typing import Any
 import pandas as pd
 
 from steerlab.errors import OptionError
+from steerlab.report.figures import layer_order
+from steerlab.report.secure_tables import joint_name
 from steerlab.results import read_run
 from steerlab.sweep import layer_set_name
 
 SHOWN_ARMS = ("grid", "written", "steered")
 KIND = ("arm", "readout", "target", "method", "operation", "positions", "contrast", "template", "latent")
 MOST_ROWS = 200
-MEASURES: Mapping[str, str] = {
-    "margin": "mean margin, nats",
-    "correct": "share answered right",
-    "joint": "share that counts",
-    "passed": "share that passes its tests",
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What a cell's mean is called, and what a row with 1 and one with 0 are (empty: the number itself is shown)."""
+
+    mean: str
+    one: str = ""
+    zero: str = ""
+
+
+MEASURES: Mapping[str, Measure] = {
+    "margin": Measure(mean="mean margin, nats"),
+    "correct": Measure(mean="share answered right", one="right", zero="wrong"),
+    "passed": Measure(mean="share that passes its tests", one="passes its tests", zero="fails its tests"),
 }
 
 
@@ -31,8 +44,8 @@ def run_page(path: Path) -> dict[str, Any]:
     A cell's value is the mean over its scored rows; `n_unscored` counts the others. Raises: RunError.
     """
     summary, _ = _read(path)
-    maps = [_heat_map(kind, part) for kind, part in _kinds(path)]
-    maps.sort(key=lambda entry: -entry["n_completions"])
+    maps = [_heat_map(summary, kind, part) for kind, part in _kinds(path)]
+    maps.sort(key=lambda entry: (not entry["n_completions"], SHOWN_ARMS.index(entry["arm"])))
     return {
         "name": path.name,
         "study": str(summary.get("study", "")),
@@ -45,11 +58,12 @@ def run_page(path: Path) -> dict[str, Any]:
 def cell_page(path: Path, cell: str) -> dict[str, Any]:
     """The rows of a cell, each beside the unsteered completion of the same program. Raises: RunError, OptionError."""
     for kind, part in _kinds(path):
-        for (layers, coefficient), rows in part.groupby(["layer_set", "coefficient"], sort=False):
-            if cell == _cell_id(kind, str(layers), float(coefficient)):
-                shown = rows.head(MOST_ROWS)
+        for layers, coefficient, rows in _cells(part):
+            if cell == _cell_id(kind, layers, coefficient):
+                measure = _measure(_read(path)[0], str(rows["measure"].iloc[0]))
                 plain = _unsteered(path, rows)
-                return {"n": len(rows), "rows": [_row(entry, plain) for _, entry in shown.iterrows()]}
+                shown = [_row(entry, plain, measure) for _, entry in rows.head(MOST_ROWS).iterrows()]
+                return {"n": len(rows), "rows": shown}
     raise OptionError(f"cell {cell[:80]!r} does not exist in this run: open the run again.")
 
 
@@ -74,6 +88,14 @@ def _kinds(path: Path) -> list[tuple[dict[str, str], pd.DataFrame]]:
     return [({name: _word(value) for name, value in zip(columns, key, strict=True)}, part) for key, part in parts]
 
 
+def _cells(part: pd.DataFrame) -> list[tuple[str, float, pd.DataFrame]]:
+    """Layer set, coefficient and rows of each cell."""
+    return [
+        (str(layers), float(str(coefficient)), rows)
+        for (layers, coefficient), rows in part.groupby(["layer_set", "coefficient"])
+    ]
+
+
 def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     """With the layer set as a name, and a value per row: what the row's readout is about."""
     rows = rows.copy()
@@ -95,29 +117,34 @@ def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _heat_map(kind: dict[str, str], part: pd.DataFrame) -> dict[str, Any]:
+def _measure(summary: Mapping[str, Any], name: str) -> Measure:
+    if name == "joint":
+        joint = joint_name(summary)
+        return Measure(mean=f"share {joint}", one=joint, zero=f"not {joint}")
+    return MEASURES[name]
+
+
+def _heat_map(summary: Mapping[str, Any], kind: dict[str, str], part: pd.DataFrame) -> dict[str, Any]:
     cells = []
-    for (layers, coefficient), rows in part.groupby(["layer_set", "coefficient"]):
+    for layers, coefficient, rows in _cells(part):
         value = float(rows["value"].mean())
         cells.append(
             {
-                "id": _cell_id(kind, str(layers), float(coefficient)),
-                "layers": str(layers),
-                "coefficient": float(coefficient),
+                "id": _cell_id(kind, layers, coefficient),
+                "layers": layers,
+                "coefficient": coefficient,
                 "value": value if math.isfinite(value) else None,
                 "n": int(rows["value"].notna().sum()),
                 "n_unscored": int(rows["value"].isna().sum()),
             }
         )
-    layers = sorted(
-        {cell["layers"] for cell in cells}, key=lambda name: (name.count("+"), list(map(int, name.split("+"))))
-    )
     measure = str(part["measure"].iloc[0])
     return {
+        "arm": kind["arm"],
         "title": ", ".join(value.replace("_", " ") for value in kind.values() if value),
-        "measure": MEASURES[measure],
+        "measure": _measure(summary, measure).mean,
         "share": measure != "margin",
-        "layers": layers,
+        "layers": sorted({str(cell["layers"]) for cell in cells}, key=layer_order),
         "coefficients": sorted({cell["coefficient"] for cell in cells}),
         "cells": cells,
         "n_completions": int(_written(part).sum()),
@@ -149,15 +176,20 @@ def _key(entry: pd.Series[Any]) -> tuple[str, ...]:
     return tuple(_word(entry[name]) for name in ("program", "sample", "template") if name in entry)
 
 
-def _row(entry: pd.Series[Any], plain: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
+def _row(entry: pd.Series[Any], plain: Mapping[tuple[str, ...], str], measure: Measure) -> dict[str, Any]:
     facts = ("cwe", "label", "test", "ended", "finding", "reason", "unscored")
-    value = entry["value"]
     return {
         "program": str(entry["program"]),
         "facts": {name: word for name in facts if name in entry and (word := _word(entry[name]))},
         "answer": _word(entry["answer"]) if "answer" in entry else "",
-        "value": float(value) if math.isfinite(value) else None,
-        "measure": MEASURES[str(entry["measure"])],
+        "outcome": _outcome(measure, float(entry["value"])),
         "steered": _word(entry["completion"]),
         "unsteered": plain.get(_key(entry), ""),
     }
+
+
+def _outcome(measure: Measure, value: float) -> str:
+    if not math.isfinite(value):
+        return "unscored"
+    words = measure.one if value else measure.zero
+    return words or f"{value:.2f} nats"

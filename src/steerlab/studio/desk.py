@@ -79,7 +79,7 @@ class Desk:
             last = {"kind": "stopped"}
         except SteerlabError as error:
             last = {"kind": "error", "error": " ".join(str(error).split())}
-        except Exception as error:  # noqa: BLE001 - the page shows one line, the terminal where it came from
+        except Exception as error:  # the page shows one line, the terminal where it came from
             LOGGER.exception("an internal error while %s", job.what)
             last = {"kind": "error", "error": f"an internal error: {type(error).__name__}: {error}"}
         self._job = None

@@ -80,7 +80,14 @@ def _add_page(app: FastAPI) -> None:
         "/favicon.svg": ("image/svg+xml", (folder / "favicon.svg").read_text("utf-8")),
     }
     for path, (kind, text) in texts.items():
-        app.add_api_route(path, partial(Response, text, media_type=kind), response_model=None)
+        app.add_api_route(path, _always(text, kind))
+
+
+def _always(text: str, kind: str) -> Callable[[], Response]:
+    def answer() -> Response:
+        return Response(text, media_type=kind)
+
+    return answer
 
 
 def _add_shelf(app: FastAPI, shelf: Shelf) -> None:
@@ -165,7 +172,11 @@ async def _told(desk: Desk, what: str, work: Callable[[Job], Event]) -> Response
 async def _events(desk: Desk, what: str, work: Callable[[Job], Event]) -> AsyncGenerator[Event]:
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event] = asyncio.Queue()
-    job = desk.start(what, work, tell=lambda event: loop.call_soon_threadsafe(queue.put_nowait, event))
+
+    def tell(event: Event) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, event)
+
+    job = desk.start(what, work, tell=tell)
     try:
         while True:
             event = await queue.get()

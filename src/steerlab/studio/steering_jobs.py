@@ -17,8 +17,8 @@ from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.sources.jsonl import parse_jsonl
 from steerlab.steering import check
-from steerlab.studio.desk import Job
 from steerlab.studio.asked import Building, Dosing, Picking, Reading, Steering, Writing
+from steerlab.studio.desk import Job
 from steerlab.studio.shelf import Shelf, described
 from steerlab.sweep import layer_sets
 from steerlab.tokens import encode, left_padded

@@ -236,8 +236,8 @@ async function readNext(place) {
     element("th", {}, element("code", {textContent: visible(token.text)})),
     ...SIDES.map(side => {
       const bar = element("span", {className: `bar ${side}`});
-      bar.style.width = `${4 * token[side] / most}rem`;
-      return element("td", {}, bar, token[side] < 0.0005 ? "<0.001" : token[side].toFixed(3));
+      bar.style.width = `${100 * token[side] / most}%`;
+      return element("td", {}, element("span", {className: "track"}, bar), token[side] < 0.0005 ? "<0.001" : token[side].toFixed(3));
     }))));
   $("next-note").textContent = `After ${last.n_tokens} tokens. KL of steered from unsteered: ${last.kl.toFixed(3)} nats.`;
 }
@@ -398,8 +398,8 @@ function heatKeys(event) { // arrow keys move over the cells
   const row = $("heat").tBodies[0].rows[cell.parentElement.sectionRowIndex + down];
   row?.cells[cell.cellIndex + along]?.querySelector("button")?.focus();
 }
-function wordParts(text) { return (text.match(/\s+|\S+\s*/g) ?? []).slice(0, 2000).map(part => ({token: part, text: part})); }
-function marked(parts, same) { return parts.map((part, i) => element(same.has(i) ? "span" : "mark", {textContent: part.text})); }
+function wordParts(text) { return (text.match(/\s+|\S+/g) ?? []).slice(0, 2000).map(part => ({token: part, text: part})); }
+function marked(parts, same) { return parts.map((part, i) => element(same.has(i) || !part.text.trim() ? "span" : "mark", {textContent: part.text})); }
 async function openCell(map, cell, button) {
   for (const other of $("heat").querySelectorAll("[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-pressed", "true");
@@ -409,7 +409,7 @@ async function openCell(map, cell, button) {
   catch (error) { fail(error.message); return; }
   const heading = element("h3", {textContent: `Layers ${cell.layers}, coefficient ${short(cell.coefficient)}: ${found.n} rows` + (found.rows.length < found.n ? `, the first ${found.rows.length} shown` : "")});
   $("cell").replaceChildren(heading, ...found.rows.map(row => {
-    const facts = [row.value === null ? "unscored" : `${row.measure}: ${short(row.value)}`, row.answer && `answer ${row.answer}`, ...Object.entries(row.facts).map(([name, word]) => `${name} ${word}`)];
+    const facts = [row.outcome, row.answer && `answer ${row.answer}`, ...Object.entries(row.facts).map(([name, word]) => `${name} ${word}`)];
     const article = element("article", {}, element("h3", {textContent: row.program}), element("p", {className: "soft", textContent: facts.filter(Boolean).join(" · ")}));
     if (row.steered || row.unsteered) {
       const before = wordParts(row.unsteered), after = wordParts(row.steered), same = common(before, after);
@@ -473,8 +473,9 @@ async function begin() {
   options($("run"), shelf.runs.map(run => [run.id, run.name]));
   if (!shelf.runs.length) $("run-status").textContent = "No runs: start the studio with --runs DIR.";
   $("typed").hidden = Boolean($("source").value);
-  $("coefficient").value = "1";
   await pickModel();
+  $("coefficient").value = short(reach() / 5);
+  fitSlider();
   showPrograms();
   route();
 }
