@@ -136,7 +136,7 @@ def dose(shelf: Shelf, asked: Dosing, job: Job) -> Mapping[str, Any]:
 
 
 def build(shelf: Shelf, asked: Building, job: Job) -> Mapping[str, Any]:
-    """Build a vector from pairs and put it on the shelf."""
+    """Build a vector from pairs and put it on the shelf; pairs beyond the context are left out and counted."""
     if bool(asked.pairs) == bool(asked.text.strip()):
         raise OptionError("give either pairs that the studio was started with or pairs typed on the page.")
     source = (
@@ -158,4 +158,7 @@ def build(shelf: Shelf, asked: Building, job: Job) -> Mapping[str, Any]:
         step=lambda what, done, total: job.tell("progress", what=what, done=done, total=total),
     )
     identity = shelf.add(asked.name.strip() or f"{asked.method} of {source.name}", vector)
-    return {"vector": described(identity, shelf.vectors[identity])}
+    return {
+        "vector": described(identity, shelf.vectors[identity]),
+        "n_left_out": len(source.pairs) - vector.recipe.n_pairs,
+    }

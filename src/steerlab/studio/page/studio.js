@@ -328,7 +328,8 @@ async function build() {
   showModel();
   $("vector").value = last.vector.id;
   showVector();
-  say(`Built: ${last.vector.name}, layers ${last.vector.layers.join(", ")}.`);
+  say(`Built: ${last.vector.name}, layers ${last.vector.layers.join(", ")}.` +
+    (last.n_left_out ? ` ${last.n_left_out} pairs exceed the context and were left out.` : ""));
 }
 async function showPrograms() {
   if (!$("ask-pairs").value) return;
