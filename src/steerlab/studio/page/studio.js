@@ -103,6 +103,10 @@ function cancel() { running?.abort(); }
 
 const vectorNow = () => shelf.vectors.find(vector => vector.id === $("vector").value);
 const modelNow = () => shelf.models.find(model => model.id === $("model").value);
+function setPrompt(text) { // with the cursor behind it
+  $("prompt").value = text;
+  $("prompt").setSelectionRange(text.length, text.length);
+}
 function steering() {
   if (!vectorNow()) { fail("there is no vector yet: build one from pairs, or start the studio with --vector FILE."); return null; }
   const layers = [...$("layers").querySelectorAll("input:checked")].map(box => Number(box.value));
@@ -341,7 +345,7 @@ async function ask() {
   try {
     const body = {pairs: $("ask-pairs").value, program: $("program").value, template: $("template").value};
     const found = await (await post("/api/prompt", body, new AbortController().signal)).json();
-    $("prompt").value = found.prompt;
+    setPrompt(found.prompt);
     [$("answer").value, $("against").value] = found.answers;
     say("The question is in the prompt, its answers are in the dose strip.");
   } catch (error) { fail(error.message); }
@@ -474,6 +478,7 @@ async function begin() {
   options($("run"), shelf.runs.map(run => [run.id, run.name]));
   if (!shelf.runs.length) $("run-status").textContent = "No runs: start the studio with --runs DIR.";
   $("typed").hidden = Boolean($("source").value);
+  setPrompt($("prompt").value);
   await pickModel();
   $("coefficient").value = short(reach() / 5);
   fitSlider();
