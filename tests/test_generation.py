@@ -173,8 +173,6 @@ def test_writing_that_is_ended_from_outside_leaves_nothing_attached(model):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        complete_rows(
-            model, encode(model, PROMPTS[:1]), numbers=[0], how=SAMPLED, rows=[(steering,)], wrote=wrote
-        )
+        complete_rows(model, encode(model, PROMPTS[:1]), numbers=[0], how=SAMPLED, rows=[(steering,)], wrote=wrote)
     assert hook_count(model.network) == before
     assert generate(model, PROMPTS[:1], decoding=SAMPLED) == plain

@@ -46,7 +46,12 @@ def endless(name: str) -> Model:
 
 def detection_rows() -> list[dict[str, Any]]:
     rows = []
-    for arm, layers, coefficient in (("unsteered", "", 0.0), ("grid", "1", 2.0), ("grid", "1", 4.0), ("grid", "1+3", 2.0)):
+    for arm, layers, coefficient in (
+        ("unsteered", "", 0.0),
+        ("grid", "1", 2.0),
+        ("grid", "1", 4.0),
+        ("grid", "1+3", 2.0),
+    ):
         for number, answer in enumerate(("patched", "vulnerable", None)):
             rows.append(
                 {
@@ -157,14 +162,18 @@ def test_a_port_that_is_taken_is_an_error_that_says_what_to_do() -> None:
         listen(on.getsockname()[1])
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1.evil.example:{port}", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1.evil.example:{port}", ""]
+)
 def test_a_name_that_was_bound_to_loopback_is_refused(studio: Studio, host: str) -> None:
     answer = studio.client.get("/api/shelf", headers={"host": host.format(port=studio.port)})
     assert answer.status_code == 403
     assert "address" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://localhost:{port}"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://localhost:{port}"]
+)
 def test_a_page_of_another_origin_is_refused(studio: Studio, origin: str) -> None:
     for path in ("/api/shelf", "/"):
         answer = studio.client.get(path, headers={"origin": origin.format(port=studio.port)})
@@ -206,7 +215,9 @@ def test_the_page_may_load_its_own_files_only(studio: Studio) -> None:
     assert " style=" not in page
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/../pyproject.toml", "/api/runs/..%2f..%2fetc", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/openapi.json", "/../pyproject.toml", "/api/runs/..%2f..%2fetc", "/etc/passwd"]
+)
 def test_nothing_else_is_served(studio: Studio, path: str) -> None:
     assert studio.client.get(path).status_code in (400, 404)
 
@@ -486,7 +497,9 @@ def test_a_job_that_was_stopped_tells_nothing_more() -> None:
 # The command
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_extra_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from steerlab.cli import main
 
     monkeypatch.delitem(sys.modules, "steerlab.studio.server")

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from conftest import loaded_model, random_vector, save_tiny, tiny_model
 from steerlab.embedded import MODEL_NAME
@@ -29,8 +29,6 @@ if CHROMIUM is None:
     if os.environ.get("STEERLAB_CI"):
         pytest.fail(WHY, pytrace=False)
     pytest.skip(WHY, allow_module_level=True)
-
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 WRITTEN = re.compile("^Written")
 SECONDS = 30_000  # milliseconds to wait at most for anything
@@ -352,7 +350,9 @@ CONTRASTS = """() => [...document.querySelectorAll("label, .soft, h3, mark, butt
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_it_is_readable_wide_and_narrow_light_and_dark(browser: Browser, studio: Started, width: int, scheme: str) -> None:
+def test_it_is_readable_wide_and_narrow_light_and_dark(
+    browser: Browser, studio: Started, width: int, scheme: str
+) -> None:
     with opened(browser, studio.address, width=width, scheme=scheme) as context:
         page = ready(context, studio)
         write(page)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WAIT = 60_000  # milliseconds
 TALLEST = 2600  # pixels
+COLOURS = 96  # keeps a picture small
 LOOKS = (("steer", 1440, "light"), ("steer", 360, "dark"), ("runs", 1440, "dark"), ("runs", 360, "light"))
 
 
@@ -51,7 +54,8 @@ def shoot(browser: Browser, address: str) -> None:
         (steer if what == "steer" else runs)(page)
         height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight")) if what == "steer" else 900
         clip = {"x": 0, "y": 0, "width": width, "height": height}
-        page.screenshot(path=IMAGES / f"studio-{what}-{width}-{scheme}.png", full_page=True, clip=clip)
+        taken = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
+        taken.convert("RGB").quantize(COLOURS).save(IMAGES / f"studio-{what}-{width}-{scheme}.png", optimize=True)
         context.close()
 
 

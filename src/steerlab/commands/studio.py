@@ -33,6 +33,7 @@ def studio(
         from steerlab.studio.server import listen, serve
     except ImportError:
         raise MissingExtraError("the studio needs FastAPI and uvicorn: pip install 'steerlab[studio]'.") from None
+    from contextlib import suppress
     from functools import partial
 
     from steerlab.models import load_model
@@ -51,7 +52,6 @@ def studio(
             import webbrowser
 
             webbrowser.open(address)
-        try:
+        with suppress(KeyboardInterrupt):
             serve(shelf, on)
-        except KeyboardInterrupt:
-            console.errors().print("studio: ended.", markup=False)
+        console.errors().print("studio: ended.", markup=False)

@@ -19,6 +19,7 @@ from steerlab.sweep import layer_set_name
 
 SHOWN_ARMS = ("grid", "written", "steered")
 KIND = ("arm", "readout", "target", "method", "operation", "positions", "contrast", "template", "latent")
+SAID_WITH_NAME = ("target", "contrast", "template", "latent")
 MOST_ROWS = 200
 
 
@@ -88,6 +89,11 @@ def _kinds(path: Path) -> list[tuple[dict[str, str], pd.DataFrame]]:
     return [({name: _word(value) for name, value in zip(columns, key, strict=True)}, part) for key, part in parts]
 
 
+def _said(name: str, value: str) -> str:
+    words = value.replace("_", " ")
+    return f"{name} {words}" if name in SAID_WITH_NAME else words
+
+
 def _cells(part: pd.DataFrame) -> list[tuple[str, float, pd.DataFrame]]:
     """Layer set, coefficient and rows of each cell."""
     return [
@@ -141,7 +147,7 @@ def _heat_map(summary: Mapping[str, Any], kind: dict[str, str], part: pd.DataFra
     measure = str(part["measure"].iloc[0])
     return {
         "arm": kind["arm"],
-        "title": ", ".join(value.replace("_", " ") for value in kind.values() if value),
+        "title": ", ".join(_said(name, value) for name, value in kind.items() if value),
         "measure": _measure(summary, measure).mean,
         "share": measure != "margin",
         "layers": sorted({str(cell["layers"]) for cell in cells}, key=layer_order),
