@@ -1,4 +1,4 @@
-"""The studio's server: who may ask, what is answered, one line for every mistake, one job at a time, nothing left behind."""
+"""The studio's server: who may ask, what is answered, one line per mistake, one job at a time, nothing left behind."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from steerlab.readout import answer_log_likelihoods
 from steerlab.results import open_run
 from steerlab.steering import steer
 from steerlab.studio import steering_jobs
+from steerlab.studio.browsing import cell_page, run_page
 from steerlab.studio.desk import Desk, Job, StoppedError
 from steerlab.studio.guard import LONGEST_BODY
 from steerlab.studio.server import listen, make_app
@@ -324,6 +325,56 @@ def test_a_run_shows_its_cells_and_a_cell_its_completions(studio: Studio) -> Non
     assert studio.client.get("/api/runs/run-0/cell", params={"cell": "x"}).status_code == 400
 
 
+def finished_run(path: Path, rows: list[dict[str, Any]], **summary: str) -> Path:
+    with open_run(path, settings={}, facts={}, resume=False) as run:
+        run.append([{"trial": str(number), "program": "p", **row} for number, row in enumerate(rows)])
+        run.finish({"verdict": "", **summary})
+    return path
+
+
+def test_secure_code_has_maps_of_completions_and_of_margins(tmp_path: Path) -> None:
+    cell = {"layers": "2", "coefficient": 0.5, "method": "pca", "contrast": "differing", "sample": 0}
+    rows = [
+        {"arm": "grid", "readout": "margin", "joint": None, "margin": -1.5, "completion": None, **cell},
+        {"arm": "written", "readout": "completion", "joint": 1.0, "margin": None, "completion": "new", **cell},
+        {"arm": "unsteered", "readout": "completion", "joint": 0.0, "margin": None, "completion": "old", **cell},
+    ]
+    rows[2]["layers"], rows[2]["coefficient"] = "", 0.0
+    run = finished_run(tmp_path / "run", rows, study="secure-code", joint="parsed without a finding")
+    written, grid = run_page(run)["maps"]
+    assert (written["measure"], written["cells"][0]["value"]) == ("share parsed without a finding", 1.0)
+    assert (grid["measure"], grid["cells"][0]["value"]) == ("mean margin, nats", -1.5)
+    (row,) = cell_page(run, written["cells"][0]["id"])["rows"]
+    assert (row["unsteered"], row["steered"], row["outcome"]) == ("old", "new", "parsed without a finding")
+    assert cell_page(run, grid["cells"][0]["id"])["rows"][0]["outcome"] == "-1.50 nats"
+
+
+def test_code_correctness_has_a_map_per_latent(tmp_path: Path) -> None:
+    rows = [
+        {"arm": arm, "stage": "coefficients", "layer": layer, "latent": latent, "target": target, "coefficient": dose}
+        | {"passed": passed, "completion": f"{arm}{dose}"}
+        for arm, layer, latent, target, dose, passed in (
+            ("unsteered", -1, -1, None, 0.0, True),
+            ("grid", 2, 7, "correct", 10.0, None),
+            ("grid", 2, 7, "correct", 30.0, False),
+            ("grid", 4, 9, "incorrect", 10.0, True),
+        )
+    ]
+    run = finished_run(tmp_path / "run", rows, study="code-correctness")
+    first, second = run_page(run)["maps"]
+    assert (first["title"], second["title"]) == ("grid, target correct, latent 7", "grid, target incorrect, latent 9")
+    assert [(cell["value"], cell["n"], cell["n_unscored"]) for cell in first["cells"]] == [(None, 0, 1), (0.0, 1, 0)]
+    (row,) = cell_page(run, first["cells"][1]["id"])["rows"]
+    assert (row["unsteered"], row["steered"], row["outcome"]) == ("unsteered0.0", "grid30.0", "fails its tests")
+
+
+def test_an_unfinished_run_is_one_line(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", settings={}, facts={}, resume=False):
+        pass
+    with pytest.raises(RunError, match="is not finished"):
+        run_page(tmp_path / "run")
+
+
 # One line for every mistake
 
 
@@ -474,7 +525,7 @@ def test_the_desk_refuses_a_second_job_and_stops_the_first_when_it_closes() -> N
     def endless_job(job: Job) -> dict[str, Any]:
         begun.set()
         while True:
-            job.tell("progress")
+            job.tell({"kind": "progress"})
             time.sleep(0.01)
 
     with Desk() as desk:
@@ -490,7 +541,7 @@ def test_a_job_that_was_stopped_tells_nothing_more() -> None:
     job = Job("x", told.append)
     job.stop()
     with pytest.raises(StoppedError):
-        job.tell("progress")
+        job.tell({"kind": "progress"})
     assert told == []
 
 

@@ -136,7 +136,7 @@ def set_coefficient(page: Page, value: str) -> None:
 
 def test_both_sides_stream_and_what_differs_is_marked(page: Page) -> None:
     set_coefficient(page, "2")
-    page.fill("#tokens", "300")
+    page.fill("#tokens", "120")
     page.click("#write")
     for side in ("#unsteered", "#steered"):
         expect(page.locator(f"{side} > *").nth(3)).to_be_attached()

@@ -30,11 +30,11 @@ class Job:
         self._tell = tell
         self._stop = threading.Event()
 
-    def tell(self, kind: str, **facts: Any) -> None:
+    def tell(self, event: Event) -> None:
         """Send an event to who asked. Raises: StoppedError when the job is to stop."""
         if self._stop.is_set():
             raise StoppedError
-        self._tell({"kind": kind, **facts})
+        self._tell(event)
 
     def stop(self) -> None:
         """Ask the job to end at its next step."""

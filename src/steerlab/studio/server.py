@@ -25,7 +25,7 @@ from steerlab.studio.asked import Asking, Building, Dosing, Picking, Reading, Wr
 from steerlab.studio.browsing import cell_page, run_page
 from steerlab.studio.desk import LAST, Desk, Event, Job
 from steerlab.studio.guard import App, guarded
-from steerlab.studio.shelf import Shelf
+from steerlab.studio.shelf import Shelf, contents, known
 from steerlab.tasks.templates import load_templates
 
 LOOPBACK = "127.0.0.1"
@@ -92,18 +92,18 @@ def _always(text: str, kind: str) -> Callable[[], Response]:
 
 def _add_shelf(app: FastAPI, shelf: Shelf) -> None:
     @app.get("/api/shelf")
-    def contents() -> dict[str, Any]:
-        return shelf.contents()
+    def everything() -> dict[str, Any]:
+        return contents(shelf)
 
     @app.get("/api/vectors/{identity}")
     def vector_file(identity: str) -> Response:
-        named = shelf.known(shelf.vectors, identity, "vector")
+        named = known(shelf.vectors, identity, "vector")
         headers = {"content-disposition": f'attachment; filename="{identity}.safetensors"'}
         return Response(vector_bytes(named.vector), media_type="application/octet-stream", headers=headers)
 
     @app.get("/api/pairs/{identity}")
     def pairs(identity: str) -> dict[str, Any]:
-        found = shelf.known(shelf.pairs, identity, "pairs").pairs
+        found = known(shelf.pairs, identity, "pairs").pairs
         return {"programs": [f"{pair.id}/{side}" for pair in found[:SHOWN_PAIRS] for side in ("vulnerable", "patched")]}
 
     @app.post("/api/prompt")
@@ -112,16 +112,16 @@ def _add_shelf(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/api/runs/{identity}")
     def run(identity: str) -> dict[str, Any]:
-        return run_page(shelf.known(shelf.runs, identity, "run"))
+        return run_page(known(shelf.runs, identity, "run"))
 
     @app.get("/api/runs/{identity}/cell")
     def cell(identity: str, cell: str) -> dict[str, Any]:
-        return cell_page(shelf.known(shelf.runs, identity, "run"), cell)
+        return cell_page(known(shelf.runs, identity, "run"), cell)
 
 
 def prompt_of(shelf: Shelf, asked: Asking) -> dict[str, Any]:
     """The prompt that asks the template's question about a program, and its answers: patched, then vulnerable."""
-    pairs = {pair.id: pair for pair in shelf.known(shelf.pairs, asked.pairs, "pairs").pairs}
+    pairs = {pair.id: pair for pair in known(shelf.pairs, asked.pairs, "pairs").pairs}
     templates = {template.name: template for template in load_templates()}
     name, _, side = asked.program.rpartition("/")
     if name not in pairs or side not in ("vulnerable", "patched"):

@@ -45,58 +45,59 @@ class Shelf:
     current: dict[str, Model] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def model(self, identity: str) -> Model:
-        """The model, loaded where it is not the current one, which then leaves memory."""
-        name = self.known(self.models, identity, "model")
-        if identity not in self.current:
-            self.current.clear()
-            gc.collect()
-            model = self.load(name)
-            self.current[identity] = model
-            self.facts[identity] = {
-                "n_layers": model.n_layers,
-                "d_model": model.d_model,
-                "context": model.context,
-                "device": str(model.device),
-                "sha256": model.fingerprint.sha256,
-            }
-        return self.current[identity]
 
-    @staticmethod
-    def known(table: Mapping[str, Entry], identity: str, what: str) -> Entry:
-        """The entry of the table. Raises: OptionError for an id that it lacks."""
-        if identity not in table:
-            raise OptionError(f"{what} {identity[:40]!r} does not exist. {nearest(identity[:40], table)}")
-        return table[identity]
+def known(table: Mapping[str, Entry], identity: str, what: str) -> Entry:
+    """The entry of the table. Raises: OptionError for an id that it lacks."""
+    if identity not in table:
+        raise OptionError(f"{what} {identity[:40]!r} does not exist. {nearest(identity[:40], table)}")
+    return table[identity]
 
-    def add(self, name: str, vector: SteeringVector) -> str:
-        """Put a vector that was built on the page on the shelf; gives its id."""
-        identity = f"vector-{len(self.vectors)}"
-        self.vectors[identity] = NamedVector(name=name, vector=vector)
-        return identity
 
-    def contents(self) -> dict[str, Any]:
-        """Everything that the page can pick, as JSON values."""
-        return {
-            "models": [
-                {"id": identity, "name": name, "facts": self.facts.get(identity)}
-                for identity, name in self.models.items()
-            ],
-            "vectors": [described(identity, named) for identity, named in self.vectors.items()],
-            "pairs": [
-                {"id": identity, "name": pairs.name, "n_pairs": len(pairs.pairs)}
-                for identity, pairs in self.pairs.items()
-            ],
-            "runs": [{"id": identity, "name": path.name} for identity, path in self.runs.items()],
-            "operations": list(OPERATIONS),
-            "positions": list(POSITIONS),
-            "doses": list(DOSES),
-            "methods": list(METHODS),
-            "templates": [
-                {"name": template.name, "answers": [template.patched, template.vulnerable]}
-                for template in load_templates()
-            ],
+def model_of(shelf: Shelf, identity: str) -> Model:
+    """The model, loaded where it is not the current one, which then leaves memory. Raises: OptionError, ModelError."""
+    name = known(shelf.models, identity, "model")
+    if identity not in shelf.current:
+        shelf.current.clear()
+        gc.collect()
+        model = shelf.load(name)
+        shelf.current[identity] = model
+        shelf.facts[identity] = {
+            "n_layers": model.n_layers,
+            "d_model": model.d_model,
+            "context": model.context,
+            "device": str(model.device),
+            "sha256": model.fingerprint.sha256,
         }
+    return shelf.current[identity]
+
+
+def add_vector(shelf: Shelf, name: str, vector: SteeringVector) -> str:
+    """Put a vector that was built on the page on the shelf; gives its id."""
+    identity = f"vector-{len(shelf.vectors)}"
+    shelf.vectors[identity] = NamedVector(name=name, vector=vector)
+    return identity
+
+
+def contents(shelf: Shelf) -> dict[str, Any]:
+    """Everything that the page can pick, as JSON values."""
+    return {
+        "models": [
+            {"id": identity, "name": name, "facts": shelf.facts.get(identity)}
+            for identity, name in shelf.models.items()
+        ],
+        "vectors": [described(identity, named) for identity, named in list(shelf.vectors.items())],
+        "pairs": [
+            {"id": identity, "name": pairs.name, "n_pairs": len(pairs.pairs)} for identity, pairs in shelf.pairs.items()
+        ],
+        "runs": [{"id": identity, "name": path.name} for identity, path in shelf.runs.items()],
+        "operations": list(OPERATIONS),
+        "positions": list(POSITIONS),
+        "doses": list(DOSES),
+        "methods": list(METHODS),
+        "templates": [
+            {"name": template.name, "answers": [template.patched, template.vulnerable]} for template in load_templates()
+        ],
+    }
 
 
 def described(identity: str, named: NamedVector) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def fill_shelf(
         runs={f"run-{n}": path for n, path in enumerate(found)},
         load=load,
     )
-    shelf.model("model-0")
+    model_of(shelf, "model-0")
     return shelf
 
 

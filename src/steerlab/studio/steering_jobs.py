@@ -19,7 +19,7 @@ from steerlab.sources.jsonl import parse_jsonl
 from steerlab.steering import check
 from steerlab.studio.asked import Building, Dosing, Picking, Reading, Steering, Writing
 from steerlab.studio.desk import Job
-from steerlab.studio.shelf import Shelf, described
+from steerlab.studio.shelf import Shelf, add_vector, described, known, model_of
 from steerlab.sweep import layer_sets
 from steerlab.tokens import encode, left_padded
 from steerlab.wave import Cell, wave_log_likelihoods
@@ -30,13 +30,13 @@ SIDES = ("unsteered", "steered")
 
 def pick(shelf: Shelf, asked: Picking, job: Job) -> Mapping[str, Any]:
     """Have the model in memory; gives its facts."""
-    shelf.model(asked.model)
+    model_of(shelf, asked.model)
     return {"facts": shelf.facts[asked.model]}
 
 
 def intervention_of(shelf: Shelf, model: Model, asked: Steering) -> Intervention:
     """The intervention that the page asks for. Raises: OptionError, VectorError, InterventionError, LayerError."""
-    vector = shelf.known(shelf.vectors, asked.vector, "vector").vector
+    vector = known(shelf.vectors, asked.vector, "vector").vector
     found = Intervention(
         vector=vector.at(asked.layers),
         coefficient=asked.coefficient,
@@ -50,7 +50,7 @@ def intervention_of(shelf: Shelf, model: Model, asked: Steering) -> Intervention
 
 def write(shelf: Shelf, asked: Writing, job: Job) -> Mapping[str, Any]:
     """Complete the prompt without and with steering in one batch of two rows; each step is told as it is written."""
-    model = shelf.model(asked.model)
+    model = model_of(shelf, asked.model)
     steering = intervention_of(shelf, model, asked.steering)
     how = Decoding(max_new_tokens=asked.max_new_tokens, temperature=asked.temperature, seed=asked.seed)
     (head,) = encode(model, [asked.prompt], new_tokens=how.max_new_tokens)
@@ -66,7 +66,7 @@ def write(shelf: Shelf, asked: Writing, job: Job) -> Mapping[str, Any]:
             piece = "" if text.endswith("�") else text[len(shown[row]) :]
             shown[row] += piece
             step[SIDES[row]] = {"token": token, "text": piece}
-        job.tell("tokens", **step)
+        job.tell({"kind": "tokens", **step})
 
     both = complete_rows(model, [head, head], numbers=[0, 0], how=how, rows=[(), (steering,)], wrote=wrote)
     return {
@@ -77,7 +77,7 @@ def write(shelf: Shelf, asked: Writing, job: Job) -> Mapping[str, Any]:
 
 def read_next(shelf: Shelf, asked: Reading, job: Job) -> Mapping[str, Any]:
     """The likeliest next tokens, both ways, after the prompt and what is written behind it."""
-    model = shelf.model(asked.model)
+    model = model_of(shelf, asked.model)
     steering = intervention_of(shelf, model, asked.steering)
     (head,) = encode(model, [asked.prompt])
     if any(token >= model.d_vocab for token in asked.written):
@@ -111,7 +111,7 @@ def read_next(shelf: Shelf, asked: Reading, job: Job) -> Mapping[str, Any]:
 
 def dose(shelf: Shelf, asked: Dosing, job: Job) -> Mapping[str, Any]:
     """The answer margin (nats) at every coefficient and unsteered, by the wave."""
-    model = shelf.model(asked.model)
+    model = model_of(shelf, asked.model)
     steering = intervention_of(shelf, model, asked.steering)
     began = time.monotonic()
     cells = [Cell(interventions=(replace(steering, coefficient=value),)) for value in asked.coefficients]
@@ -120,7 +120,7 @@ def dose(shelf: Shelf, asked: Dosing, job: Job) -> Mapping[str, Any]:
     def progress(n: int) -> None:
         nonlocal done
         done += n
-        job.tell("progress", what="reading answers", done=done, total=total)
+        job.tell({"kind": "progress", "what": "reading answers", "done": done, "total": total})
 
     result = wave_log_likelihoods(
         model, [asked.prompt], [list(asked.answers)], cells=[Cell(), *cells], progress=progress
@@ -140,11 +140,11 @@ def build(shelf: Shelf, asked: Building, job: Job) -> Mapping[str, Any]:
     if bool(asked.pairs) == bool(asked.text.strip()):
         raise OptionError("give either pairs that the studio was started with or pairs typed on the page.")
     source = (
-        shelf.known(shelf.pairs, asked.pairs, "pairs")
+        known(shelf.pairs, asked.pairs, "pairs")
         if asked.pairs
         else parse_jsonl(asked.text, where="the pairs on the page")
     )
-    model = shelf.model(asked.model)
+    model = model_of(shelf, asked.model)
     names = [part.strip() for part in asked.layers.split(",") if part.strip()]
     layers = sorted({layer for chosen in layer_sets(names or ["all"], n_layers=model.n_layers) for layer in chosen})
     vector = build_from_source(
@@ -155,9 +155,9 @@ def build(shelf: Shelf, asked: Building, job: Job) -> Mapping[str, Any]:
         positions=asked.positions,
         template=asked.template,
         too_long="skip",
-        step=lambda what, done, total: job.tell("progress", what=what, done=done, total=total),
+        step=lambda what, done, total: job.tell({"kind": "progress", "what": what, "done": done, "total": total}),
     )
-    identity = shelf.add(asked.name.strip() or f"{asked.method} of {source.name}", vector)
+    identity = add_vector(shelf, asked.name.strip() or f"{asked.method} of {source.name}", vector)
     return {
         "vector": described(identity, shelf.vectors[identity]),
         "n_left_out": len(source.pairs) - vector.recipe.n_pairs,

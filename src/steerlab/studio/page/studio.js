@@ -4,6 +4,7 @@
 const $ = id => document.getElementById(id);
 const SIDES = ["unsteered", "steered"];
 const BUSY_PAUSE = 400; // milliseconds between two attempts while the model is busy
+const TOKEN_PAUSE = 200; // milliseconds on a token before it is read
 const STRIP_STEPS = 20;
 const HEAVY_OPERATIONS = ["add", "add_preserving_norm"];
 let shelf, running = null, written = {unsteered: [], steered: []}, strip = null, runPage = null, asked = null;
@@ -212,6 +213,7 @@ async function write() {
   const body = {model: $("model").value, steering: how, prompt: $("prompt").value, max_new_tokens: $("tokens").valueAsNumber,
     temperature: $("temperature").valueAsNumber, seed: $("seed").valueAsNumber};
   const own = written = {unsteered: [], steered: []};
+  asked = null;
   for (const side of SIDES) $(`${side}-end`).textContent = "";
   drawSides();
   const last = await job("/api/write", body, {doing: "Writing", told: event => {
@@ -219,8 +221,9 @@ async function write() {
     for (const side of SIDES) if (event[side]) own[side].push(event[side]);
     drawSoon();
   }});
-  if (!last || written !== own) return;
+  if (written !== own) return;
   asked = body;
+  if (!last) return;
   for (const side of SIDES) $(`${side}-end`).textContent = `${last[side].n_tokens} tokens, ${ENDS[last[side].ended]}`;
   say(last.unsteered.text === last.steered.text ? "Written: both are the same." : "Written: they differ where marked.");
 }
@@ -254,8 +257,9 @@ function moveTo(side, place) {
   spans[at].classList.add("here");
   spans[at].scrollIntoView({block: "nearest"});
   clearTimeout(later);
-  if (asked) later = setTimeout(() => readNext([asked.prompt, written[side].slice(0, at).map(token => token.token),
-    `in place of ${side} token ${at + 1}, “${visible(written[side][at].text)}”`]), 200);
+  const from = asked, before = written[side].slice(0, at).map(token => token.token);
+  const where = `in place of ${side} token ${at + 1}, “${visible(written[side][at].text)}”`;
+  later = setTimeout(() => { if (from && from === asked) readNext([from.prompt, before, where]); }, TOKEN_PAUSE);
 }
 function tokenKeys(event) {
   const side = event.currentTarget.id, here = $(side).querySelector(".here");
@@ -356,12 +360,16 @@ async function ask() {
 async function openRun() {
   if (!$("run").value) return;
   fail("");
-  for (const id of ["heat", "cell"]) $(id).replaceChildren();
+  for (const id of ["heat", "cell", "cell-title"]) $(id).replaceChildren();
   $("verdict").textContent = $("map-note").textContent = "";
   $("map-label").hidden = true;
   $("run-status").textContent = "Reading the run …";
-  try { runPage = await get(`/api/runs/${$("run").value}`); }
+  const own = $("run").value;
+  let found;
+  try { found = await get(`/api/runs/${own}`); }
   catch (error) { $("run-status").textContent = ""; fail(error.message); return; }
+  if (own !== $("run").value) return; // another run was chosen in the meantime
+  runPage = found;
   $("run-status").textContent = [runPage.study, runPage.model].filter(Boolean).join(", ");
   $("verdict").textContent = runPage.verdict;
   $("map-label").hidden = !runPage.maps.length;
@@ -393,7 +401,7 @@ function drawMap() {
     return element("td", {}, button);
   })));
   $("heat").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
-  $("cell").replaceChildren();
+  for (const id of ["cell", "cell-title"]) $(id).replaceChildren();
 }
 function heatKeys(event) { // arrow keys move over the cells
   const cell = event.target.closest("td");
@@ -412,8 +420,9 @@ async function openCell(map, cell, button) {
   let found;
   try { found = await get(`/api/runs/${$("run").value}/cell?cell=${encodeURIComponent(cell.id)}`); }
   catch (error) { fail(error.message); return; }
-  const heading = element("h3", {textContent: `Layers ${cell.layers}, coefficient ${short(cell.coefficient)}: ${found.n} rows` + (found.rows.length < found.n ? `, the first ${found.rows.length} shown` : "")});
-  $("cell").replaceChildren(heading, ...found.rows.map(row => {
+  if (button.getAttribute("aria-pressed") !== "true") return; // another cell was chosen in the meantime
+  $("cell-title").textContent = `Layers ${cell.layers}, coefficient ${short(cell.coefficient)}: ${found.n} rows` + (found.rows.length < found.n ? `, the first ${found.rows.length} shown` : "");
+  $("cell").replaceChildren(...found.rows.map(row => {
     const facts = [row.outcome, row.answer && `answer ${row.answer}`, ...Object.entries(row.facts).map(([name, word]) => `${name} ${word}`)];
     const article = element("article", {}, element("h3", {textContent: row.program}), element("p", {className: "soft", textContent: facts.filter(Boolean).join(" · ")}));
     if (row.steered || row.unsteered) {
@@ -435,7 +444,7 @@ function route() {
     link.hash === `#${page}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   if (page === "runs" && !runPage) openRun();
 }
-function moved() { drawStrip(); if ($("live").checked && asked) write(); }
+function moved() { drawStrip(); if ($("live").checked && written.unsteered.length) write(); }
 function listen() {
   addEventListener("hashchange", route);
   addEventListener("keydown", event => {
