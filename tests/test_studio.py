@@ -53,7 +53,7 @@ def detection_rows() -> list[dict[str, Any]]:
         ("grid", "1", 4.0),
         ("grid", "1+3", 2.0),
     ):
-        for number, answer in enumerate(("patched", "vulnerable", None)):
+        for number, answer in enumerate(("patched", "vulnerable", "patched" if coefficient == 4 else None)):
             rows.append(
                 {
                     "trial": f"{arm}-{layers}-{coefficient}",

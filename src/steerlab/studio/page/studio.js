@@ -381,9 +381,10 @@ function shade(map, value) { // white in the middle, blue above, orange below, a
   const values = map.cells.map(cell => cell.value).filter(v => v !== null);
   const middle = map.share ? 0.5 : 0, most = Math.max(...values.map(v => Math.abs(v - middle)), 0.1);
   const part = (value - middle) / most, size = Math.abs(part);
-  const [r, g, b] = part >= 0 ? [31, 95, 180] : [194, 98, 10];
-  const mix = channel => Math.round(255 + (channel - 255) * size * 0.9);
-  return [`rgb(${mix(r)},${mix(g)},${mix(b)})`, size > 0.62 ? "#fff" : "#1a1d21"];
+  const colour = (part >= 0 ? [31, 95, 180] : [194, 98, 10]).map(channel => Math.round(255 + (channel - 255) * size * 0.9));
+  const linear = colour.map(channel => channel <= 10 ? channel / 3294 : ((channel / 255 + 0.055) / 1.055) ** 2.4);
+  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return [`rgb(${colour.join(",")})`, light > 0.179 ? "#000" : "#fff"]; // whichever has more contrast
 }
 function drawMap() {
   const map = runPage.maps[Number($("map").value)];
