@@ -341,7 +341,9 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-CONTRASTS = """() => [...document.querySelectorAll("label, .soft, h3, mark, button.main, td, nav a, #heat button")].map(element => {
+CONTRASTS = """() => [
+  ...document.querySelectorAll("label, .soft, h3, mark, button.main, td, nav a, #heat button"),
+].map(element => {
   let behind = element;
   while (behind && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
   return [element.id || element.tagName, getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
