@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from conftest import loaded_model, random_vector, tiny_model
 from steerlab.backends import vllm as backend
 from steerlab.bake import fold
-from steerlab.errors import InterventionError, MissingExtraError, OptionError, VectorError
+from steerlab.errors import InterventionError, MissingExtraError, VectorError
 from steerlab.gates import Gate
 from steerlab.generation import Decoding, generate
 from steerlab.hooks import attached_to_sums, hook_count
 from steerlab.interventions import OPERATIONS, Intervention
+from steerlab.positions import POSITIONS
 from steerlab.steering import steer
 
 HAS_VLLM = find_spec("vllm") is not None
@@ -77,11 +78,20 @@ def server() -> Iterator[backend.Server]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("operation", "coefficient"), [("add", 6.0), ("ablate", 1.0), ("clamp", 5.0), ("add_preserving_norm", 6.0)]
+    ("operation", "coefficient", "positions"),
+    [
+        ("add", 6.0, "all"),
+        ("ablate", 1.0, "all"),
+        ("clamp", 5.0, "all"),
+        ("add_preserving_norm", 6.0, "all"),
+        *(("add", 12.0, positions) for positions in POSITIONS if positions != "all"),
+    ],
 )
-def test_p14_vllm_gives_the_tokens_of_hooks(server, operation, coefficient):
+def test_p14_vllm_gives_the_tokens_of_hooks(server, operation, coefficient, positions):
     model = loaded_model("embedded")
-    push = Intervention(vector=random_vector(model, 1, 3), coefficient=coefficient, operation=operation)
+    push = Intervention(
+        vector=random_vector(model, 1, 3), coefficient=coefficient, operation=operation, positions=positions
+    )
     plain = generate(model, PROMPTS, decoding=HOW)
     with steer(model, push):
         wanted = generate(model, PROMPTS, decoding=HOW)
@@ -98,14 +108,21 @@ def test_vllm_refuses_what_it_can_not_do(server):
     model = loaded_model("embedded")
     push = Intervention(vector=random_vector(model, 1), coefficient=1.0)
     gate = Gate(condition=random_vector(model, 1), layer=1, threshold=0.0)
-    for other in (replace(push, positions="completion"), replace(push, gate=gate)):
-        with pytest.raises(InterventionError, match="all positions, without a gate"):
-            backend.generate(server, PROMPTS, decoding=HOW, interventions=[other])
+    with pytest.raises(InterventionError, match="without a gate"):
+        backend.generate(server, PROMPTS, decoding=HOW, interventions=[replace(push, gate=gate)])
     with pytest.raises(VectorError, match="not for embedded"):
         other = Intervention(vector=random_vector(tiny_model("llama"), 1), coefficient=1.0)
         backend.generate(server, PROMPTS, decoding=HOW, interventions=[other])
-    with pytest.raises(OptionError, match="greedily only"):
-        backend.generate(server, PROMPTS, decoding=Decoding(temperature=1.0))
+
+
+@needs_vllm
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_sampling_in_vllm_is_by_a_seed_of_each_prompt(server):
+    how = Decoding(max_new_tokens=12, temperature=1.0, seed=3)
+    found = backend.generate(server, PROMPTS, decoding=how)
+    assert backend.generate(server, PROMPTS[1:], decoding=how, numbers=[1, 2]) == found[1:]
+    assert backend.generate(server, PROMPTS, decoding=how, numbers=[7, 8, 9]) != found  # the twin
 
 
 @needs_vllm

@@ -25,7 +25,7 @@ def examine(model: Model) -> dict[str, Any]:
         "d_vocab": model.d_vocab,
         "context": model.context,
         "parameters": sum(p.numel() for p in model.network.parameters()),
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": model.dtype_name,
         "device": str(model.device),
         "attention": getattr(config, "_attn_implementation", None),
         "bytes_per_row": row_bytes(model, tokens),

@@ -147,7 +147,9 @@ def decode_rows(
     from steerlab.caches import make_room
 
     make_room(read.cache, tokens=how.max_new_tokens)
-    generators = [_generator(how.seed, number) for number in numbers] if how.temperature else []
+    generators = (
+        [torch.Generator().manual_seed(row_seed(how.seed, number)) for number in numbers] if how.temperature else []
+    )
     written: list[list[int]] = [[] for _ in numbers]
     ended: dict[int, Completion] = {}
     alive = list(range(len(numbers)))
@@ -187,11 +189,12 @@ def next_step(model: Model, read: ReadRows, tokens: list[int]) -> ReadRows:
     return ReadRows(logits=output.logits[:, -1], cache=output.past_key_values, mask=mask)
 
 
-def _generator(seed: int, number: int) -> torch.Generator:
+def row_seed(seed: int, number: int) -> int:
+    """The seed of the prompt of this number (63 bits)."""
     import numpy as np
 
     state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return int(state >> np.uint64(1))
 
 
 def _choose(logits: Tensor, how: Decoding, generators: list[torch.Generator]) -> list[int]:

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from steerlab.embedded import MODEL_NAME, model_directory
-from steerlab.errors import LayerError, ModelError, SteerlabError, nearest
+from steerlab.errors import LayerError, MissingExtraError, ModelError, SteerlabError, nearest
 from steerlab.model_checks import check_behaviour
 from steerlab.vectors import ModelFingerprint
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZED = ("8bit", "4bit")
+DTYPES = ("auto", "float32", "bfloat16", "float16", *QUANTIZED)
 
 # Where the decoder layers are when the structure alone does not say it: model type -> path from the network.
 LAYER_PATHS: Mapping[str, str] = {}
@@ -66,6 +67,14 @@ class Model:
         """The data type of the residual stream."""
         return next(p.dtype for p in self.network.parameters() if p.is_floating_point())
 
+    @property
+    def dtype_name(self) -> str:
+        """The one of DTYPES that it was loaded with: how the weights are held."""
+        for name in QUANTIZED:
+            if getattr(self.network, f"is_loaded_in_{name}", False):
+                return name
+        return str(self.dtype).removeprefix("torch.")
+
 
 def load_model(
     name: str,
@@ -77,23 +86,50 @@ def load_model(
 ) -> Model:
     """Load `name` (a local directory, a hub name, or "embedded") and check it.
 
-    `dtype` is one of DTYPES: auto takes the checkpoint's on a GPU and float32 on a CPU. `device` is auto, cpu,
-    cuda, cuda:1, ... or "spread" (accelerate's device_map="auto" over all devices).
-    Raises: ModelError when it is missing, half written, not a causal LM, or of a layout that is not understood.
+    `dtype` is one of DTYPES: auto takes the checkpoint's on a GPU and float32 on a CPU; 8bit and 4bit quantize the
+    linear layers while they are loaded (bitsandbytes), the residual stream being bfloat16 on a GPU, float32 on a CPU.
+    `device` is auto, cpu, cuda, cuda:1, ... or "spread" (accelerate's device_map="auto" over all devices).
+    Raises: ModelError when it is missing, half written, not a causal LM, or of a layout that is not understood;
+    MissingExtraError for 8bit and 4bit without bitsandbytes.
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} does not exist. {nearest(dtype, DTYPES)}")
     source = _source(name)
     on_gpu = torch.cuda.is_available() and device != "cpu"
-    wanted: Any = ("auto" if on_gpu else torch.float32) if dtype == "auto" else getattr(torch, dtype)
-    network, tokenizer = _load(name, source, revision=revision, dtype=wanted, device=device, trust=trust_remote_code)
-    if device != "spread":
-        target = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    wanted: Any = ("auto" if on_gpu else torch.float32) if dtype == "auto" else getattr(torch, dtype, None)
+    target = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    options: dict[str, Any] = {"device_map": "auto"} if device == "spread" else {}
+    if dtype in QUANTIZED:
+        wanted = torch.bfloat16 if on_gpu else torch.float32
+        options = {"device_map": {"": target}, **options, "quantization_config": _quantization(dtype, wanted)}
+    network, tokenizer = _load(name, source, revision=revision, dtype=wanted, trust=trust_remote_code, options=options)
+    if "device_map" not in options:
         try:
             network = network.to(target)
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"device {device!r} cannot be used: {_first_line(error)}") from None
     return inspect_model(network, tokenizer, name=name, revision=revision)
+
+
+def _quantization(dtype: str, computed_in: torch.dtype) -> Any:
+    """How bitsandbytes holds the linear layers.
+
+    Without outlier columns in 8 bits: which columns are outliers is decided over all tokens of a batch, so that a row's
+    result would depend on the other rows, and earlier tokens on later ones.
+    """
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"dtype {dtype} needs bitsandbytes ({error}): pip install 'steerlab[quantized]'"
+        ) from None
+    from transformers import BitsAndBytesConfig
+
+    if dtype == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed_in
+    )
 
 
 def _source(name: str) -> str:
@@ -109,31 +145,30 @@ def _source(name: str) -> str:
 
 
 def _load(
-    name: str, source: str, *, revision: str | None, dtype: Any, device: str, trust: bool
+    name: str, source: str, *, revision: str | None, dtype: Any, trust: bool, options: dict[str, Any]
 ) -> tuple[nn.Module, Any]:
     import transformers
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
+    where: dict[str, Any] = {"revision": revision, "trust_remote_code": trust}
     local = Path(source).is_dir()
-    options["local_files_only"] = local or not _hub_answers()
+    where["local_files_only"] = local or not _hub_answers()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config = AutoConfig.from_pretrained(source, **options)
+            config = AutoConfig.from_pretrained(source, **where)
             _refuse_unless_causal(name, config)
-            extra = {"device_map": "auto"} if device == "spread" else {}
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, output_loading_info=True, **options, **extra
+                source, dtype=dtype, output_loading_info=True, **where, **options
             )
             network, report = loaded
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            tokenizer = AutoTokenizer.from_pretrained(source, **where)
     except SteerlabError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
-        if not local and options["local_files_only"]:
+        if not local and where["local_files_only"]:
             raise ModelError(
                 f"{name} is neither a directory nor in the local cache, and the hub does not answer: give a directory, "
                 "or try again with a network."

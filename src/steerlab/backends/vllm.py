@@ -1,4 +1,4 @@
-"""Steered greedy generation and log-likelihoods in vLLM, at all positions; proven equal to our hooks.
+"""Steered generation and log-likelihoods in vLLM, at any positions, without a gate; proven equal to our hooks.
 
 vLLM loads the checkpoint itself. Prefix caching is off, because cached keys and values are those of other steering, and
 so are CUDA graphs and compilation, which hooks do not survive. A folded checkpoint (`steerlab.bake`) has neither limit.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from steerlab.embedded import MODEL_NAME, model_directory
-from steerlab.errors import InterventionError, MissingExtraError, OptionError, VectorError
-from steerlab.generation import Completion, Decoding
+from steerlab.errors import InterventionError, MissingExtraError, VectorError
+from steerlab.generation import Completion, Decoding, row_seed
 from steerlab.interventions import Intervention
 
 EXTENSION = "steerlab.backends.vllm_worker.SteeringExtension"
@@ -38,7 +38,13 @@ class Server:
 
 @contextmanager
 def serving(
-    name: str, *, dtype: str = "auto", context: int | None = None, rows: int = 64, memory: float | None = None
+    name: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    context: int | None = None,
+    rows: int = 64,
+    memory: float | None = None,
 ) -> Iterator[Server]:
     """A vLLM engine on checkpoint `name` (a directory, a hub name, "embedded"), shut down at the end.
 
@@ -49,11 +55,12 @@ def serving(
     from transformers import AutoConfig, AutoTokenizer
 
     source = str(model_directory()) if name == MODEL_NAME else name
-    config = AutoConfig.from_pretrained(source).get_text_config()
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, revision=revision).get_text_config()
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     options = {} if memory is None else {"gpu_memory_utilization": memory}
     engine = vllm.LLM(
         source,
+        revision=revision,
         dtype=dtype,
         max_model_len=context,
         max_num_seqs=rows,
@@ -84,18 +91,28 @@ def generate(
     *,
     decoding: Decoding | None = None,
     interventions: Sequence[Intervention] = (),
+    numbers: Sequence[int] | None = None,
 ) -> list[Completion]:
-    """Complete each prompt greedily, as `steerlab.generate` does at temperature 0; `interventions` steer every prompt.
+    """Complete each prompt, as `steerlab.generate` does at temperature 0; `interventions` steer every prompt.
 
-    Raises: OptionError for a temperature above 0; InterventionError for positions other than all, and for gates.
+    Sampled, prompt i has a seed of its own from (seed, `numbers[i]`; by default i): the same again in vLLM, but other
+    draws than `steerlab.generate` makes.
+    Raises: InterventionError for gates.
     """
     how = decoding or Decoding()
-    if how.temperature != 0:
-        raise OptionError(f"temperature {how.temperature} is not 0: the vLLM backend decodes greedily only.")
     heads = [list(map(int, row)) for row in server.tokenizer(list(prompts))["input_ids"]]
-    wanted = _vllm().SamplingParams(
-        temperature=0.0, max_tokens=how.max_new_tokens, stop=list(how.stop), stop_token_ids=list(server.eos_token_ids)
-    )
+    own = range(len(heads)) if numbers is None else numbers
+    wanted = [
+        _vllm().SamplingParams(
+            temperature=how.temperature,
+            top_p=how.top_p,
+            seed=row_seed(how.seed, number) if how.temperature else None,
+            max_tokens=how.max_new_tokens,
+            stop=list(how.stop),
+            stop_token_ids=list(server.eos_token_ids),
+        )
+        for number in own
+    ]
     found = []
     for head, output in zip(heads, _run(server, heads, wanted, interventions), strict=True):
         tokens = tuple(map(int, output.outputs[0].token_ids))
@@ -139,9 +156,14 @@ def _run(server: Server, rows: list[list[int]], wanted: Any, interventions: Sequ
         server.engine.collective_rpc("steerlab_release")
 
 
-def _steps(server: Server, intervention: Intervention) -> list[tuple[int, str, float, list[float]]]:
-    if intervention.positions != "all" or intervention.gate is not None:
-        raise InterventionError("vLLM batches tokens of many rows: it steers all positions, without a gate.")
+def refusal(interventions: Sequence[Intervention]) -> str:
+    """Why vLLM can't steer so; empty when it can."""
+    return "vLLM steers without a gate" if any(i.gate is not None for i in interventions) else ""
+
+
+def _steps(server: Server, intervention: Intervention) -> list[tuple[int, str, float, str, list[float]]]:
+    if reason := refusal((intervention,)):
+        raise InterventionError(f"{reason}: leave the gate out, or use hooks.")
     model = intervention.vector.model
     made_for = model.model_type, model.n_layers, model.d_model
     served = server.model_type, server.n_layers, server.d_model
@@ -151,10 +173,11 @@ def _steps(server: Server, intervention: Intervention) -> list[tuple[int, str, f
         )
     if intervention.inert:
         return []
-    found = []
+    found: list[tuple[int, str, float, str, list[float]]] = []
     for layer in intervention.vector.layers:
         direction, factor = intervention.scaled_direction(layer)
-        found.append((layer, intervention.operation, factor, direction.tolist()))  # type: ignore[attr-defined]
+        numbers: list[float] = direction.tolist()  # type: ignore[attr-defined]
+        found.append((layer, intervention.operation, factor, intervention.positions, numbers))
     return found
 
 

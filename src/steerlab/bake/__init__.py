@@ -17,7 +17,7 @@ from steerlab.bake.plans import Plan, planned
 from steerlab.errors import InterventionError, ModelError, RunError
 from steerlab.files import unwritable
 from steerlab.interventions import Intervention
-from steerlab.models import Model
+from steerlab.models import QUANTIZED, Model
 from steerlab.steering import check
 from steerlab.vectors import SteeringVector
 
@@ -32,6 +32,11 @@ def fold(model: Model, intervention: Intervention, out: Path) -> Folded:
     Raises: InterventionError with the reason when it can't be folded; RunError when `out` exists or can't be written.
     """
     check(model, [intervention])
+    if model.dtype_name in QUANTIZED:
+        raise InterventionError(
+            f"{model.name} is held in {model.dtype_name}: there is no exact weight to fold into. Load it with --dtype "
+            "float32 or bfloat16."
+        )
     _refuse(model, intervention)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already: choose another --out.")

@@ -9,7 +9,7 @@ import typer
 ModelName = Annotated[str, typer.Option("--model", help="Hugging Face directory or hub name, or: embedded.")]
 Pairs = Annotated[str, typer.Option("--pairs", help="starter, fresh, secllmholmes:PATH, sven:PATH or jsonl:FILE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16, 8bit or 4bit.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ... or spread (over all devices).")]
 Revision = Annotated[str, typer.Option("--revision", help="Branch, tag or commit on the hub.")]
 Trust = Annotated[

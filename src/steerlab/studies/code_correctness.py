@@ -28,6 +28,7 @@ from steerlab.studies.correctness_material import (
 )
 from steerlab.studies.correctness_summary import summarise_correctness
 from steerlab.studies.correctness_writing import UNSTEERED, Writer, stage_rows, write_rows
+from steerlab.studies.writing import writing
 from steerlab.tasks.problem_sets import problems_sha256
 from steerlab.tasks.problems import Problem
 from steerlab.tasks.splits import SPLITS
@@ -85,20 +86,23 @@ def run_correctness(
                 f"{out} has no {STAGES[stage]}: the stage {stage} has not been done there. Run it first "
                 f"(--from {stage})."
             )
-    material = prepare_correctness(settings, model, problems)
-    with open_run(
-        out,
-        settings={"study": NAME, **asdict(settings)},
-        facts=_facts(material, autoencoders),
-        resume=resume or first != "problems",
-        command=command_line(),
-    ) as opened:
-        bench = Bench(opened=opened, material=material, step=step or (lambda what, done, total: None), window=window)
-        summary: dict[str, Any] = {}
-        for stage in chosen:
-            summary = _perform(stage, bench, autoencoders)
-            opened.flush()
-        return {"study": NAME, "stages": list(chosen), **summary}
+    with writing(settings.engine, model) as write:
+        material = prepare_correctness(settings, model, problems, write=write)
+        with open_run(
+            out,
+            settings={"study": NAME, **asdict(settings)},
+            facts=_facts(material, autoencoders),
+            resume=resume or first != "problems",
+            command=command_line(),
+        ) as opened:
+            bench = Bench(
+                opened=opened, material=material, step=step or (lambda what, done, total: None), window=window
+            )
+            summary: dict[str, Any] = {}
+            for stage in chosen:
+                summary = _perform(stage, bench, autoencoders)
+                opened.flush()
+            return {"study": NAME, "stages": list(chosen), **summary}
 
 
 def redraw(out: Path) -> Path:
@@ -133,7 +137,7 @@ def _facts(material: CorrectnessMaterial, autoencoders: Sequence[SparseAutoencod
     return {
         "data_sha256": problems_sha256((*material.problems, *material.too_long)),
         "model_sha256": material.model.fingerprint.sha256,
-        "dtype": str(material.model.dtype),
+        "dtype": material.model.dtype_name,
         "sae_sha256": [autoencoder.sha256 for autoencoder in autoencoders],
         "layers": [autoencoder.layer for autoencoder in autoencoders],
         "max_new_tokens": material.decoding.max_new_tokens,

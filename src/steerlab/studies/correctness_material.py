@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from steerlab.errors import DataError, OptionError, PromptError
 from steerlab.generation import Decoding
 from steerlab.models import Model
 from steerlab.studies.coefficient_choice import GRID, Rule
+from steerlab.studies.writing import Write, check_engine
 from steerlab.tasks.problem_sets import PROBLEM_SETS
 from steerlab.tasks.problems import STOP, Problem
 from steerlab.tasks.splits import SPLITS, Split, draw_problems, split_problems
 from steerlab.tokens import encode
+from steerlab.wave import wave_generate
 
 if TYPE_CHECKING:
     from steerlab.results import Run
@@ -31,7 +34,8 @@ class CorrectnessSettings:
     ("LAYER:LATENT"; empty: the best by rank). `per_coefficient` problems of the tuning split are tried at each of
     `coefficients`; `refine` more are tried by golden section around the picked one. `flips` and `parse_floor`: see
     `Rule`. `general_limit`: latents that are active on more than this share of ordinary code's tokens are dropped.
-    `draws`: random latents and random directions each. `max_new_tokens` 0: what the problem set needs.
+    `draws`: random latents and random directions each. `max_new_tokens` 0: what the problem set needs. `engine` writes
+    the programs.
     """
 
     model: str
@@ -50,6 +54,7 @@ class CorrectnessSettings:
     general_limit: float = 0.02
     draws: int = 3
     max_new_tokens: int = 0
+    engine: str = "hooks"
     level: float = 0.95
     seed: int = 0
 
@@ -63,6 +68,7 @@ class CorrectnessSettings:
             raise OptionError(f"coefficients {list(self.coefficients)}: give different ones, none of them 0.")
         if strange := sorted(set(self.bands) - {1, 2, 3, 4}):
             raise OptionError(f"band {strange[0]} does not exist: bands are 1 (simple) to 4.")
+        check_engine(self.engine)
         self.rule()
 
     def rule(self) -> Rule:
@@ -83,6 +89,7 @@ class CorrectnessMaterial:
     too_long: tuple[Problem, ...]
     splits: dict[str, Split]
     decoding: Decoding
+    write: Write
     notes: tuple[str, ...] = field(default=())
 
     def of(self, split: Split) -> tuple[Problem, ...]:
@@ -109,9 +116,9 @@ class Bench:
 
 
 def prepare_correctness(
-    settings: CorrectnessSettings, model: Model, problems: Sequence[Problem]
+    settings: CorrectnessSettings, model: Model, problems: Sequence[Problem], *, write: Write | None = None
 ) -> CorrectnessMaterial:
-    """Choose, measure and split the problems.
+    """Choose, measure and split the problems; `write` writes programs (by default the model with hooks).
 
     All chosen problems are split, also those that do not fit: a longer context changes no split.
     Raises: DataError when too few are left.
@@ -142,6 +149,7 @@ def prepare_correctness(
         too_long=tuple(problem for problem in wanted if problem.id in too_long),
         splits=dict(splits),
         decoding=Decoding(max_new_tokens=new_tokens, stop=STOP),
+        write=write or partial(wave_generate, model),
         notes=notes,
     )
 

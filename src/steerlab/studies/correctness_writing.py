@@ -16,7 +16,7 @@ from steerlab.studies.coefficient_choice import Written
 from steerlab.studies.correctness_material import Bench, CorrectnessMaterial
 from steerlab.tasks.problems import Problem, body_of, check_programs, parses, program_of
 from steerlab.trials import digest
-from steerlab.wave import Cell, wave_generate
+from steerlab.wave import Cell
 
 CHUNK = 16  # problems that are written, judged and kept together
 
@@ -93,8 +93,7 @@ class Writer:
 
     def _chunk(self, arms: Sequence[Arm], problems: Sequence[Problem]) -> list[dict[str, Any]]:
         material = self.bench.material
-        written = wave_generate(
-            material.model,
+        written = material.write(
             [problem.prompt for problem in problems],
             cells=[Cell(interventions=arm.interventions) for arm in arms],
             decoding=material.decoding,

@@ -89,7 +89,7 @@ class Performer:
 def _identity(material: Material) -> dict[str, Any]:
     return {
         "model": material.model.fingerprint.sha256,
-        "dtype": str(material.model.dtype),
+        "dtype": material.model.dtype_name,
         "data": material.source.sha256,
         "programs": len(material.programs),
     }
@@ -124,7 +124,7 @@ class RayWorkers:
         self.n = n
         self._material, self._device = material, device
         # The actors load in the type that this process found, which the manifest names.
-        self._load = {**load, "device": device, "dtype": str(material.model.dtype).removeprefix("torch.")}
+        self._load = {**load, "device": device, "dtype": material.model.dtype_name}
         self._ray = _ray()
         self._seats: list[_Seat] = []
         self._lost: Counter[Job | None] = Counter()

@@ -21,6 +21,7 @@ from steerlab.studies.secure_material import SecureMaterial, prepare
 from steerlab.studies.secure_settings import SecureCodeSettings
 from steerlab.studies.secure_summary import summarise
 from steerlab.studies.workers import LocalWorkers, Stages, Step, Workers
+from steerlab.studies.writing import writing
 from steerlab.sweep import SweepCell
 from steerlab.tasks.coding import CodingTasks
 
@@ -60,29 +61,30 @@ def run(
     and pairs, which played no part in any choice. Interrupted, it goes on with `resume`; what is lost is the job in
     flight. Raises: SteerlabError with one line for anything that the user can mend.
     """
-    material = prepare(settings, model, tasks, source)
-    facts = {
-        "tasks_sha256": tasks.sha256,
-        "pairs_sha256": source.sha256,
-        "analysers": list(tasks.analysers),
-        "model_sha256": model.fingerprint.sha256,
-        "dtype": str(model.dtype),
-        "cells": len(material.cells),
-        "layers": list(material.layers),
-    }
-    with open_run(
-        out, settings={"study": NAME, **asdict(settings)}, facts=facts, resume=resume, command=command_line()
-    ) as opened:
-        with (workers or _local)(material) as pool:
-            stages = Stages(opened, pool, size=partial(size, material), total=_expected(material), step=step)
-            choices = _Study(stages, material).run()
-        rows = opened.rows()
-        summary = summarise(material, rows, choices, joint=JOINT[tasks.judge], manifest=opened.manifest)
-        summary["notes"] += [f"The wave gave {way}." for way in sorted(stages.ways)]
-        summary["verdict"] = verdict(summary)
-        opened.finish(summary)
-        summary = {**summary, "manifest": opened.manifest}
-        write_report(summary, rows, out)
+    with writing(settings.engine, model) as write:
+        material = prepare(settings, model, tasks, source, write=write)
+        facts = {
+            "tasks_sha256": tasks.sha256,
+            "pairs_sha256": source.sha256,
+            "analysers": list(tasks.analysers),
+            "model_sha256": model.fingerprint.sha256,
+            "dtype": model.dtype_name,
+            "cells": len(material.cells),
+            "layers": list(material.layers),
+        }
+        with open_run(
+            out, settings={"study": NAME, **asdict(settings)}, facts=facts, resume=resume, command=command_line()
+        ) as opened:
+            with (workers or _local)(material) as pool:
+                stages = Stages(opened, pool, size=partial(size, material), total=_expected(material), step=step)
+                choices = _Study(stages, material).run()
+            rows = opened.rows()
+            summary = summarise(material, rows, choices, joint=JOINT[tasks.judge], manifest=opened.manifest)
+            summary["notes"] += [f"The wave gave {way}." for way in sorted(stages.ways)]
+            summary["verdict"] = verdict(summary)
+            opened.finish(summary)
+            summary = {**summary, "manifest": opened.manifest}
+            write_report(summary, rows, out)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.selection import Fold, nested_folds
 from steerlab.studies.secure_settings import SecureCodeSettings
+from steerlab.studies.writing import Write
 from steerlab.sweep import SweepCell, grid, layer_sets, search
 from steerlab.tasks.coding import CodingTask, CodingTasks, task_pairs
 from steerlab.vectors import Recipe, SteeringVector
+from steerlab.wave import wave_generate
 
 PAIR = "pair: "  # before the strata of pairs, so that folds spread tasks and pairs each by CWE
 
@@ -43,6 +46,7 @@ class SecureMaterial:
     cells: tuple[SweepCell, ...]
     numbers: Mapping[str, int]
     notes: tuple[str, ...]
+    write: Write
     _residuals: dict[str, CompletionResiduals] = field(default_factory=dict)
 
     @property
@@ -95,8 +99,12 @@ class SecureMaterial:
         )
 
 
-def prepare(settings: SecureCodeSettings, model: Model, tasks: CodingTasks, source: ProgramSet) -> SecureMaterial:
+def prepare(
+    settings: SecureCodeSettings, model: Model, tasks: CodingTasks, source: ProgramSet, *, write: Write | None = None
+) -> SecureMaterial:
     """Split pairs into prompt and continuations, drop what does not fit the context (counted and named), make folds.
+
+    `write` writes completions (by default the model with hooks).
 
     Raises: DataError when no task fits or fewer than two pairs are left; LayerError, OptionError.
     """
@@ -138,6 +146,7 @@ def prepare(settings: SecureCodeSettings, model: Model, tasks: CodingTasks, sour
         cells=tuple(_cells(model, settings)),
         numbers={task.id: number for number, task in enumerate(tasks.tasks)},
         notes=(*notes, *left_out),
+        write=write or partial(wave_generate, model),
     )
 
 

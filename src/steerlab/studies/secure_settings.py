@@ -9,6 +9,7 @@ import numpy as np
 from steerlab.completion_contrast import CONTRASTS, check_contrast
 from steerlab.errors import OptionError, nearest
 from steerlab.positions import Positions
+from steerlab.studies.writing import check_engine
 
 DEFAULT_COEFFICIENTS = (0.1, 0.2, 0.4)
 CHOICES = {
@@ -28,7 +29,7 @@ class SecureCodeSettings:
     `shortlist` set-ups with the best margin (0: all) are written out at each of their coefficients, once per task, and
     the cell is chosen among those. `scope` per_family: a vector for each family of CWEs. `samples` completions per task
     are judged in every tested arm. `curve` says what the curve over the number of pairs is measured by. `draws` is the
-    number of random and of shuffled vectors. `max_pairs` draws so many pairs (0: all).
+    number of random and of shuffled vectors. `max_pairs` draws so many pairs (0: all). `engine` writes the completions.
     """
 
     model: str
@@ -58,6 +59,7 @@ class SecureCodeSettings:
     folds: int = 3
     inner_folds: int = 2
     draws: int = 2
+    engine: str = "hooks"
     seed: int = 0
     level: float = 0.95
 
@@ -73,6 +75,7 @@ class SecureCodeSettings:
                 raise OptionError(f"{name} must be a list, not {values!r}.")
             if len(set(values)) != len(values):
                 raise OptionError(f"{name} names something twice: {', '.join(map(str, values))}.")
+        check_engine(self.engine)
         for contrast in self.contrasts:
             check_contrast(contrast)
         if not self.contrasts or not self.methods:

@@ -19,7 +19,7 @@ from steerlab.sweep import SweepCell
 from steerlab.tasks.coding import CodingTask, Judgement, judge_completions
 from steerlab.trials import Trial
 from steerlab.vectors import SteeringVector
-from steerlab.wave import Cell, wave_generate, wave_log_likelihoods
+from steerlab.wave import Cell, wave_log_likelihoods
 
 SEEDS_PER_TASK = 100_000  # the number of a task's sample is task x this + sample
 
@@ -149,8 +149,7 @@ def write_completions(
     ways: set[str] = set()
     how = decoding(material)
     for members in _alike(material, tasks, lambda task: task.cwe):
-        found = wave_generate(
-            material.model,
+        found = material.write(
             [secure_prompt(task.prompt, task.language) if instructed else task.prompt for task in members],
             cells=[Cell(interventions=own.of(material, members[0].cwe)) for _, own in wanted],
             decoding=how,
