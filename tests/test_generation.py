@@ -9,10 +9,12 @@ import pytest
 import torch
 import transformers
 
-from conftest import tiny_model
+from conftest import random_vector, tiny_model
 from steerlab import batches
 from steerlab.errors import OptionError, PromptError
-from steerlab.generation import Decoding, _choose, generate
+from steerlab.generation import Decoding, _choose, complete_rows, generate
+from steerlab.hooks import hook_count
+from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.tokens import encode, left_padded
 
@@ -144,3 +146,33 @@ def test_impossible_decoding_is_refused(settings):
 def test_an_empty_stop_string_is_refused():
     with pytest.raises(OptionError, match="empty"):
         Decoding(stop=("",))
+
+
+def test_what_is_told_as_it_is_written_is_what_is_completed(model):
+    steering = Intervention(vector=random_vector(model, 1), coefficient=2.0)
+    heads = encode(model, [PROMPTS[0], PROMPTS[0], PROMPTS[1]])
+    told: dict[int, list[int]] = {0: [], 1: [], 2: []}
+
+    def wrote(step):
+        for row, token in step.items():
+            told[row].append(token)
+
+    options = {"numbers": [0, 0, 2], "how": SAMPLED, "rows": [(), (steering,), ()]}
+    done = complete_rows(model, heads, **options, wrote=wrote)
+    assert [tuple(told[row]) for row in range(3)] == [completion.tokens for completion in done]
+    assert done == complete_rows(model, heads, **options)
+    assert done[0].tokens != done[1].tokens
+
+
+def test_writing_that_is_ended_from_outside_leaves_nothing_attached(model):
+    before = hook_count(model.network)
+    plain = generate(model, PROMPTS[:1], decoding=SAMPLED)
+    steering = Intervention(vector=random_vector(model, 1), coefficient=2.0)
+
+    def wrote(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        complete_rows(model, encode(model, PROMPTS[:1]), numbers=[0], how=SAMPLED, rows=[(steering,)], wrote=wrote)
+    assert hook_count(model.network) == before
+    assert generate(model, PROMPTS[:1], decoding=SAMPLED) == plain

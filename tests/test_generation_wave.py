@@ -20,7 +20,7 @@ from steerlab.generation import Completion, Decoding, ReadRows, generate
 from steerlab.hooks import Stream, hook_count
 from steerlab.models import Model
 from steerlab.steering import steer, steer_rows
-from steerlab.wave import Cell, row_trust, rows, wave_generate
+from steerlab.wave import Cell, prefix, row_trust, rows, wave_generate
 from test_wave import PROMPTS, cell, sweep
 
 SHORT = Decoding(max_new_tokens=6)
@@ -209,6 +209,7 @@ def test_a_cache_that_cannot_be_repeated_goes_the_plain_way_with_the_reason(monk
             self.layers = [StubbornLayer() for _ in self.layers]
 
     monkeypatch.setattr(row_trust, "_CHECKS", {})
+    monkeypatch.setattr(prefix, "_DYNAMIC", {})  # what tests before this one have seen of the same network
     monkeypatch.setattr("transformers.models.llama.modeling_llama.DynamicCache", StubbornCache)
     result = wave_generate(model, PROMPTS, cells=cells, decoding=SHORT)
     assert result.way == "plain"

@@ -13,7 +13,7 @@ BEGIN, END = "<!-- tree: begin -->", "<!-- tree: end -->"
 
 # The order of the layers, top first: a module imports only what stands below it (import-linter checks that).
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("7 surfaces", ("cli", "commands", "console", "doctor")),
+    ("7 surfaces", ("cli", "commands", "console", "doctor", "studio")),
     ("6 studies", ("kit", "studies", "report")),
     ("5 experiments", ("equivalence", "results", "shards", "selection", "controls", "sweep", "presets", "ordinary")),
     ("4 evaluation", ("building", "ngrams", "tasks", "sources", "sandbox")),

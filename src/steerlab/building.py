@@ -92,6 +92,8 @@ def _fitting(model: Model, pairs: Sequence[ContrastPair], too_long: str) -> list
     if long:
         named = ", ".join(long[:5]) + (", ..." if len(long) > 5 else "")
         said = f"{len(long)} of {len(pairs)} pairs exceed the {model.context} tokens that fit {model.name} ({named})"
+        if not any(fits):
+            raise PromptError(f"{said}: take a model with a longer context, or shorter pairs.")
         if too_long == "error":
             raise PromptError(f"{said}: leave them out with --skip-long, or take a model with a longer context.")
         LOGGER.warning("%s and are left out", said)

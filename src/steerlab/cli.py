@@ -7,7 +7,7 @@ import sys
 import typer
 
 from steerlab import console
-from steerlab.commands import correctness, leaving, models, quickstart, runs
+from steerlab.commands import correctness, leaving, models, quickstart, runs, studio
 from steerlab.commands.data import data_app
 from steerlab.commands.latents import latents_app
 from steerlab.commands.sandbox import sandbox_app
@@ -32,6 +32,7 @@ app.command()(leaving.equivalence)
 app.command()(runs.report)
 app.command()(correctness.select)
 app.command()(runs.presets)
+app.command()(studio.studio)
 app.add_typer(vector_app, name="vector")
 app.add_typer(latents_app, name="latents")
 app.add_typer(data_app, name="data")

@@ -50,6 +50,10 @@ class OptionError(SteerlabError, ValueError):
     """An option whose value is not possible."""
 
 
+class BusyError(SteerlabError, RuntimeError):
+    """A model that is at work for another request."""
+
+
 class MissingExtraError(SteerlabError, RuntimeError):
     """A feature whose optional package or system program is not installed."""
 

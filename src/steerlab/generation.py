@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +17,8 @@ from steerlab.hooks import Stream, last_logits_only, prompt_lengths
 from steerlab.models import Model
 from steerlab.steering import Rows, check_row_count, refuse_fixed_rows, steer_rows
 from steerlab.tokens import encode, left_padded
+
+Wrote = Callable[[Mapping[int, int]], None]  # row -> the token that it has just written; raise in it to end the writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +89,18 @@ class ReadRows:
 
 
 def complete_rows(
-    model: Model, heads: list[list[int]], *, numbers: Sequence[int], how: Decoding, rows: Rows | None
+    model: Model,
+    heads: list[list[int]],
+    *,
+    numbers: Sequence[int],
+    how: Decoding,
+    rows: Rows | None,
+    wrote: Wrote | None = None,
 ) -> list[Completion]:
     """Complete the prompts with token ids `heads` in one batch, as `generate` does.
 
-    `numbers[i]` is the number of the prompt that row i is sampled as; `rows[i]` are its interventions.
+    `numbers[i]` is the number of the prompt that row i is sampled as; `rows[i]` are its interventions. `wrote` is
+    called after each step; what it raises ends the writing, and nothing stays attached.
     """
     lengths = [len(head) for head in heads]
     with (
@@ -106,7 +115,7 @@ def complete_rows(
             cache=getattr(output, "past_key_values", None),
             mask=batch["attention_mask"],
         )
-        return decode_rows(model, read, stream, how=how, numbers=numbers, prompt_tokens=lengths)
+        return decode_rows(model, read, stream, how=how, numbers=numbers, prompt_tokens=lengths, wrote=wrote)
 
 
 @contextmanager
@@ -128,10 +137,12 @@ def decode_rows(
     how: Decoding,
     numbers: Sequence[int],
     prompt_tokens: Sequence[int],
+    wrote: Wrote | None = None,
 ) -> list[Completion]:
     """Write the completion of each row; rows that have ended leave the batch, its cache and `stream`.
 
     `numbers[i]` is the number of the prompt that row i is sampled as; `prompt_tokens[i]` is its prompt's length.
+    `wrote` is called after each step.
     """
     from steerlab.caches import make_room
 
@@ -149,6 +160,8 @@ def decode_rows(
             completion = completion_if_ended(model, written[row], how, prompt_tokens=prompt_tokens[row])
             if completion is not None:
                 ended[row] = completion
+        if wrote is not None:
+            wrote(dict(zip(alive, chosen, strict=True)))
         stay = [at for at, row in enumerate(alive) if row not in ended]
         if not stay:
             return [ended[row] for row in range(len(numbers))]

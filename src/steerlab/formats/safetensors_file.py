@@ -20,13 +20,18 @@ def save_vector(vector: SteeringVector, path: Path) -> None:
 
     Raises: RunError when the place can't be written.
     """
+    write_atomically(path, vector_bytes(vector))
+
+
+def vector_bytes(vector: SteeringVector) -> bytes:
+    """What `save_vector` writes."""
     from safetensors.numpy import save
 
     tensors = {
         f"direction.{layer}": np.ascontiguousarray(vector.directions[layer], dtype=np.float32)
         for layer in vector.layers
     }
-    write_atomically(path, save(tensors, metadata={"format": FORMAT, **facts_of(vector)}))
+    return save(tensors, metadata={"format": FORMAT, **facts_of(vector)})
 
 
 def load_vector(path: Path) -> SteeringVector:

@@ -10,7 +10,7 @@ from typing import Any
 from steerlab.contrast import ContrastPair, Program, ProgramSet
 from steerlab.errors import DataError, nearest
 from steerlab.sources.identity import cwe_name, digest, merge_groups, text_key
-from steerlab.sources.reading import read_json_lines
+from steerlab.sources.reading import json_lines, read_text
 
 ALIASES = {"negative": "vulnerable", "positive": "patched"}
 REQUIRED = ("vulnerable", "patched")
@@ -42,12 +42,17 @@ def load_jsonl(path: Path) -> ProgramSet:
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder. Give a file: jsonl:FILE")
-    lines = [(number, _renamed(entry, f"{path} line {number}")) for number, entry in read_json_lines(path)]
+    return parse_jsonl(read_text(path), where=str(path))
+
+
+def parse_jsonl(text: str, *, where: str) -> ProgramSet:
+    """As `load_jsonl`, of a text; errors call it `where`."""
+    lines = [(number, _renamed(entry, f"{where} line {number}")) for number, entry in json_lines(text, where=where)]
     if not lines:
-        raise DataError(f"{path} is empty. Write one pair per line: {EXAMPLE}")
-    _check_two_classes(lines, path)
-    rows = [_row(entry, number=number, where=f"{path} line {number}") for number, entry in lines]
-    _check_ids(rows, lines, path)
+        raise DataError(f"{where} is empty. Write one pair per line: {EXAMPLE}")
+    _check_two_classes(lines, where)
+    rows = [_row(entry, number=number, where=f"{where} line {number}") for number, entry in lines]
+    _check_ids(rows, lines, where)
     groups = merge_groups({row.id: _keys(row) for row in rows})
     programs = tuple(program for row in rows for program in _programs(row, group=groups[row.id]))
     pairs = tuple(_pair(row, group=groups[row.id]) for row in rows)
@@ -75,11 +80,11 @@ def _renamed(entry: dict[str, Any], where: str) -> dict[str, Any]:
     return renamed
 
 
-def _check_two_classes(lines: list[tuple[int, dict[str, Any]]], path: Path) -> None:
+def _check_two_classes(lines: list[tuple[int, dict[str, Any]]], where: str) -> None:
     for side, other in (REQUIRED, REQUIRED[::-1]):
         if all(side not in entry or entry[side] == "" for _, entry in lines):
             raise DataError(
-                f"{path}: one class only, none of its {len(lines)} lines has a {side} side. "
+                f"{where}: one class only, none of its {len(lines)} lines has a {side} side. "
                 f"Give each {other} text its {side} version: {EXAMPLE}"
             )
 
@@ -110,12 +115,12 @@ def _row(entry: dict[str, Any], *, number: int, where: str) -> _Row:
     )
 
 
-def _check_ids(rows: list[_Row], lines: list[tuple[int, dict[str, Any]]], path: Path) -> None:
+def _check_ids(rows: list[_Row], lines: list[tuple[int, dict[str, Any]]], where: str) -> None:
     first: dict[str, int] = {}
     for row, (number, _) in zip(rows, lines, strict=True):
         if row.id in first:
             raise DataError(
-                f"{path} line {number}: id {row.id!r} is already used in line {first[row.id]}. Ids must be unique."
+                f"{where} line {number}: id {row.id!r} is already used in line {first[row.id]}. Ids must be unique."
             )
         first[row.id] = number
 

@@ -36,19 +36,25 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises: DataError, naming file and line, for invalid JSON and for what is not an object.
     """
+    return json_lines(read_text(path), where=str(path))
+
+
+def json_lines(text: str, *, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `read_json_lines`, of a text; errors call it `where`."""
     # not splitlines(): it also splits at characters such as U+2028, which JSON allows inside strings
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{path} line {number}: not JSON ({error.msg} at column {error.colno}). Write one JSON object per line."
+                f"{where} line {number}: not JSON ({error.msg} at column {error.colno}). "
+                "Write one JSON object per line."
             ) from error
         except RecursionError as error:
-            raise DataError(f"{path} line {number}: nested too deeply. Write one flat object per line.") from error
+            raise DataError(f"{where} line {number}: nested too deeply. Write one flat object per line.") from error
         if not isinstance(value, dict):
             kind = type(value).__name__
-            raise DataError(f"{path} line {number}: a {kind}, not an object. Write one JSON object per line.")
+            raise DataError(f"{where} line {number}: a {kind}, not an object. Write one JSON object per line.")
         yield number, value
