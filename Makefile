@@ -58,13 +58,13 @@ score-embedded: $(STAMP)
 
 # The documentation as pages to open from disk: site/index.html. Any warning is an error.
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What a release consists of, below dist/: wheel, source distribution, and the documentation of this very version.
 release: $(STAMP)
 	rm -rf dist build
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python tools/pack_docs.py
 	ls -l dist
 
