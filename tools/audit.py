@@ -1,4 +1,4 @@
-"""Known vulnerabilities in the versions of constraints.txt, by pip-audit; without its advisory service one line and no failure."""
+"""Known vulnerabilities of the pinned versions, by pip-audit; without its advisory service one line and no failure."""
 
 from __future__ import annotations
 

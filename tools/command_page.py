@@ -14,8 +14,8 @@ from steerlab.cli import app
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 BEGINNING = """# Commands
 
-What `--help` says, on one page (made by `make format`; `make lint` fails when it differs). stdout is the result, `--json` makes it one object;
-progress goes to stderr. Exit code 0; 1: you can mend it, and one line says how; 2: usage.
+What `--help` says, on one page (made by `make format`; `make lint` fails when it differs). stdout is the result,
+`--json` makes it one object; progress goes to stderr. Exit code 0; 1: you can mend it, and one line says how; 2: usage.
 """
 
 

@@ -15,7 +15,7 @@ from steerlab.vectors import SteeringVector
 FORMAT = "steerlab-vector-1"
 
 
-def save_vector(vector: SteeringVector, path: Path) -> None:
+def save_vector(vector: SteeringVector, path: Path | str) -> None:
     """Write `vector` to `path`, float32, atomically.
 
     Raises: RunError when the place can't be written.
@@ -26,16 +26,17 @@ def save_vector(vector: SteeringVector, path: Path) -> None:
         f"direction.{layer}": np.ascontiguousarray(vector.directions[layer], dtype=np.float32)
         for layer in vector.layers
     }
-    write_atomically(path, save(tensors, metadata={"format": FORMAT, **facts_of(vector)}))
+    write_atomically(Path(path), save(tensors, metadata={"format": FORMAT, **facts_of(vector)}))
 
 
-def load_vector(path: Path) -> SteeringVector:
+def load_vector(path: Path | str) -> SteeringVector:
     """Read a vector that `save_vector` wrote.
 
     Raises: VectorError when the file is missing, not ours, or holds what no vector can hold.
     """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     read_file(path, n_bytes=0)
     try:
         with safe_open(path, framework="numpy") as file:
