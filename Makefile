@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTFLAGS ?=
 
-.PHONY: quickstart test test-slow lint format bench bench-peers docs embedded-model embedded-sae score-embedded clean
+.PHONY: quickstart test test-slow lint format docs release audit bench bench-peers embedded-model embedded-sae score-embedded clean
 
 quickstart: $(STAMP)
 	$(BIN)/steerlab quickstart
@@ -22,11 +22,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/readme_tree.py --check
+	$(BIN)/python tools/command_page.py --check
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python tools/readme_tree.py
+	$(BIN)/python tools/command_page.py
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/spine.py
@@ -54,8 +56,21 @@ embedded-sae: $(STAMP)
 score-embedded: $(STAMP)
 	$(BIN)/python -m training.evaluate --model src/steerlab/embedded/model
 
-docs:
-	@echo "The documentation is Markdown: start at docs/README.md."
+# The documentation as pages to open from disk: site/index.html. Any warning is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# What a release consists of, below dist/: wheel, source distribution, and the documentation of this very version.
+release: $(STAMP)
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tools/pack_docs.py
+	ls -l dist
+
+# Known vulnerabilities in the pinned versions. Without the advisory service one line says so, and that is no failure.
+audit: $(STAMP)
+	$(BIN)/python tools/audit.py
 
 # torch first and alone: its pinned CPU build must not be replaced by one with CUDA packages.
 $(STAMP): pyproject.toml constraints.txt
@@ -66,4 +81,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

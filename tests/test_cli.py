@@ -197,6 +197,8 @@ def test_bad_input_is_one_line_and_exit_code_1(steerlab, tiny: Path, pairs: Path
     binary.write_bytes(b'{"vulnerable": "\xe9", "patched": "b"}\n')
     text.write_text("x")
     wrong_key, one_class = tmp_path / "key.jsonl", tmp_path / "class.jsonl"
+    nameless = tmp_path / "nameless.jsonl"
+    nameless.write_text('{"vulnerable": "a", "patched": "b"}\n')
     wrong_key.write_text('{"vulnerble": "a", "patched": "b"}\n')
     one_class.write_text('{"vulnerable": "a"}\n{"vulnerable": "b"}\n')
     half = tmp_path / "half"
@@ -215,9 +217,13 @@ def test_bad_input_is_one_line_and_exit_code_1(steerlab, tiny: Path, pairs: Path
         (("doctor", "--model", tmp_path / "nowhere"), "does not exist"),
         (("doctor", "--model", tmp_path), "no config.json"),
         (("doctor", "--model", half), "half written"),
+        (("doctor", "--model", "embeded"), "Did you mean embedded?"),
         (("doctor", "--model", tiny, "--dtype", "float31"), "Did you mean float32?"),
         ((*build, f"jsonl:{empty}"), "empty"),
         ((*build, f"jsonl:{wrong_key}"), "key.jsonl"),
+        ((*build, f"jsonl:{wrong_key}"), 'Write: {"vulnerable": "...", "patched": "...'),
+        ((*build, f"jsonl:{nameless}", "--template", "question-around"), 'give each pair a "cwe"'),
+        ((*build, pairs), f"type jsonl:{pairs}"),
         ((*build, f"jsonl:{binary}"), "UTF-8"),
         ((*build, f"jsonl:{one_class}"), "class.jsonl"),
         ((*build, f"jsonl:{tmp_path / 'no.jsonl'}"), "no.jsonl"),

@@ -115,6 +115,12 @@ def facts_of(path: Path) -> dict[str, str]:
         return json.loads(file.read(size))["__metadata__"]
 
 
+def test_a_path_may_be_a_text(saved):
+    other = str(saved.with_name("other.safetensors"))
+    save_vector(load_vector(str(saved)), other)
+    assert close(load_vector(other), vector())
+
+
 def test_saving_over_a_file_replaces_it(saved):
     save_vector(vector(seed=7), saved)
     assert close(load_vector(saved), vector(seed=7))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import inspect
 import json
@@ -169,9 +170,10 @@ def _load(
         raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
         if not local and where["local_files_only"]:
+            guess = f" Did you mean {MODEL_NAME}?" if difflib.get_close_matches(name, [MODEL_NAME]) else ""
             raise ModelError(
                 f"{name} is neither a directory nor in the local cache, and the hub does not answer: give a directory, "
-                "or try again with a network."
+                f"or try again with a network.{guess}"
             ) from None
         raise ModelError(f"{name} could not be loaded: {_first_line(error)}") from None
     except Exception as error:  # noqa: BLE001 - safetensors and tokenizers raise bare Exception subclasses

@@ -15,12 +15,12 @@ from steerlab.vectors import SteeringVector
 FORMAT = "steerlab-vector-1"
 
 
-def save_vector(vector: SteeringVector, path: Path) -> None:
+def save_vector(vector: SteeringVector, path: Path | str) -> None:
     """Write `vector` to `path`, float32, atomically.
 
     Raises: RunError when the place can't be written.
     """
-    write_atomically(path, vector_bytes(vector))
+    write_atomically(Path(path), vector_bytes(vector))
 
 
 def vector_bytes(vector: SteeringVector) -> bytes:
@@ -34,13 +34,14 @@ def vector_bytes(vector: SteeringVector) -> bytes:
     return save(tensors, metadata={"format": FORMAT, **facts_of(vector)})
 
 
-def load_vector(path: Path) -> SteeringVector:
+def load_vector(path: Path | str) -> SteeringVector:
     """Read a vector that `save_vector` wrote.
 
     Raises: VectorError when the file is missing, not ours, or holds what no vector can hold.
     """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     read_file(path, n_bytes=0)
     try:
         with safe_open(path, framework="numpy") as file:

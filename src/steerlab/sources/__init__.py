@@ -161,6 +161,8 @@ def _parse(spec: str) -> tuple[Source, Path]:
     """The source and the path that `spec` names. Raises: DataError."""
     name, _, given = spec.partition(":")
     if name not in SOURCES:
+        if Path(spec).expanduser().is_file():
+            raise DataError(f"{spec} is a file: type jsonl:{spec} if it holds pairs of your own.")
         raise DataError(f"source {name!r} does not exist. {nearest(name, SOURCES)}")
     source = SOURCES[name]
     if not source.needs_path:

@@ -73,7 +73,9 @@ def _renamed(entry: dict[str, Any], where: str) -> dict[str, Any]:
     for given, value in entry.items():
         key = ALIASES.get(given, given)
         if key not in REQUIRED and key not in OPTIONAL:
-            raise DataError(f"{where}: unknown key {given!r}. {nearest(given, (*REQUIRED, *OPTIONAL, *ALIASES))}")
+            raise DataError(
+                f"{where}: unknown key {given!r}. {nearest(given, (*REQUIRED, *OPTIONAL, *ALIASES))} Write: {EXAMPLE}"
+            )
         if key in renamed:
             raise DataError(f"{where}: {given!r} and another name of {key!r} are both given. Keep one.")
         renamed[key] = value

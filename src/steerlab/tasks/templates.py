@@ -165,9 +165,15 @@ def render(template: Template, program: Program) -> str:
 
     Raises: PromptError when the CWE of the program has no name and the template needs one.
     """
+    if "{cwe_name}" in template.text and not program.cwe:
+        raise PromptError(
+            f"{program.id} has no CWE, and template {template.name} asks for one: give each pair a "
+            '"cwe", or questions of your own with --templates FILE.'
+        )
     if "{cwe_name}" in template.text and program.cwe not in CWE_NAMES:
         raise PromptError(
-            f"{program.id}: {program.cwe} has no name for template {template.name}. {nearest(program.cwe, CWE_NAMES)}"
+            f"{program.id}: {program.cwe} has no name for template {template.name}. {nearest(program.cwe, CWE_NAMES)} "
+            "For others give questions of your own with --templates FILE."
         )
     values = {
         "code": program.code.rstrip("\n"),
