@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_holm_only_raises_and_keeps_the_order(raw: dict[str, float]) -> None:
     assert set(adjusted) == set(raw)
     assert all(raw[name] <= p + 1e-12 and p <= min(1.0, len(raw) * raw[name] + 1e-12) for name, p in adjusted.items())
     order = sorted(raw, key=lambda name: raw[name])
-    assert all(adjusted[a] <= adjusted[b] + 1e-12 for a, b in zip(order, order[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] + 1e-12 for a, b in itertools.pairwise(order))
 
 
 @pytest.mark.parametrize("n", [12, 30, 100])

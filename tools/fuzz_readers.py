@@ -1,6 +1,7 @@
 """Fuzz the readers of vector files: `python tools/fuzz_readers.py --minutes 10 [--reader gguf]`, or `--seconds 75`.
 
-With atheris (pip install "steerlab[fuzz]") the search is guided by coverage of the readers, else valid files are mutated.
+With atheris (pip install "steerlab[fuzz]") the search is guided by coverage of the readers, else valid files are
+changed at random.
 A finding is any exception that is not a steerlab error of one line, a run of more than ten seconds, or 2 GiB of memory;
 the input is then kept in --keep. Prints executions, seconds and findings per reader.
 """

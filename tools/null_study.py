@@ -35,6 +35,7 @@ from steerlab.generation import Completion
 from steerlab.models import Model, load_model
 from steerlab.screening import screen
 from steerlab.sources import load_source
+from steerlab.statistics import wilson
 from steerlab.studies import detection_material, detection_summary, detection_trials, vulnerability_detection
 from steerlab.studies.detection_material import DetectionSettings
 from steerlab.vectors import Recipe, SteeringVector
@@ -44,6 +45,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURE = ROOT / "docs" / "images" / "null-study.png"
 PAGE = ROOT / "docs" / "explanation" / "null-study.md"
 PER_SEED = 40  # repetitions that share their folds, so that the caches of their prompts can be kept
+GAIN, SHARED = "a gain above every control", "a gain, but a control does as well"
+BEGIN, END = "<!-- null: begin -->", "<!-- null: end -->"
 OTHER = {"vulnerable": "patched", "patched": "vulnerable"}
 
 
@@ -183,7 +186,91 @@ def said(row: Mapping[str, Any]) -> str:
     for head in ("no gain", "steering hurts", "No verdict"):
         if verdict.startswith(head):
             return head
-    return "a gain above every control" if "above every control" in verdict else "a gain, but a control does as well"
+    return GAIN if GAIN.removeprefix("a gain ") in verdict else SHARED
+
+
+def write_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Every repetition's difference with its interval, in order, and what the verdicts said."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    ordered = sorted(rows, key=lambda row: row["differences"]["unsteered"][0])
+    for place, row in enumerate(ordered):
+        value, low, high, _ = row["differences"]["unsteered"]
+        outside = low > 0 or high < 0
+        left.plot([place, place], [low, high], color="#b3261e" if outside else "#b8bec6", linewidth=0.9)
+        left.plot(place, value, ".", color="#1f5fb4", markersize=2.5)
+    left.axhline(0, color="#1a1d21", linewidth=0.8)
+    left.set_xlabel(f"{len(rows)} studies on shuffled labels, by what they found")
+    left.set_ylabel("steered minus unsteered\n(balanced accuracy)")
+    right.hist([row["differences"]["unsteered"][3] for row in rows], bins=20, range=(0, 1), color="#1f5fb4")
+    right.axhline(len(rows) / 20, color="#1a1d21", linewidth=0.8, linestyle="--")
+    right.set_xlabel("McNemar's p, steered against unsteered")
+    right.set_ylabel("studies")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def _rate(hits: int, n: int) -> str:
+    found = wilson(hits, n)
+    return f"{hits} of {n}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], exact: Sequence[Mapping[str, Any]]) -> str:
+    """The table of the page."""
+    n, words = len(rows), [said(row) for row in rows]
+    effects = np.asarray([row["differences"]["unsteered"][0] for row in rows])
+    above = [row["differences"]["unsteered"][1] > 0 for row in rows]
+    below = [row["differences"]["unsteered"][2] < 0 for row in rows]
+    half = {
+        arm: _rate(sum(row["arms"][arm][1] <= 0.5 <= row["arms"][arm][2] for row in rows), n)
+        for arm in ("steered", "unsteered", "recalibrated", "ngrams")
+    }
+    lines = [
+        "| what a study on shuffled labels can get wrong | how often, with 95 % interval |",
+        "| --- | --- |",
+        f"| the verdict says a gain above every control | {_rate(words.count(GAIN), n)} |",
+        f"| the verdict says a gain, but names a control that does as well | {_rate(words.count(SHARED), n)} |",
+        f"| the verdict says that steering hurts | {_rate(words.count('steering hurts'), n)} |",
+        f"| the interval of steered minus unsteered lies above 0 | {_rate(sum(above), n)} |",
+        f"| it lies above or below 0 | {_rate(sum(above) + sum(below), n)} |",
+        f"| McNemar's p of steered against unsteered is at most 0.05 | {_rate(_small(rows), n)} |",
+        f"| the smallest of the p by CWE, adjusted by Holm, is at most 0.05 | "
+        f"{_rate(sum(row['holm'] <= 0.05 for row in rows), n)} |",
+        *(f"| the interval of {arm} holds 0.5 (should: 0.95) | {rate} |" for arm, rate in half.items()),
+        "",
+        f"Steered minus unsteered, over the {n} studies: mean {effects.mean():+.4f} (standard error "
+        f"{effects.std(ddof=1) / np.sqrt(n):.4f}), standard deviation {effects.std(ddof=1):.3f}, from "
+        f"{effects.min():+.3f} to {effects.max():+.3f}.",
+    ]
+    both = {row["number"]: row for row in exact}
+    pairs = [(row, both[row["number"]]) for row in rows if row["number"] in both]
+    if (m := len(pairs)) > 2:
+        ours, real = (np.asarray([pair[side]["differences"]["unsteered"][0] for pair in pairs]) for side in (0, 1))
+        same = sum(said(a) == said(b) for a, b in pairs)
+        lines += [
+            "",
+            f"With each steered cell a forward ({m} of the same studies): the same kind of verdict in {same} of "
+            f"{m}, the differences correlate with {np.corrcoef(ours, real)[0, 1]:.2f}; by forwards, a gain above every "
+            f"control in {_rate(sum(said(b) == GAIN for _, b in pairs), m)}, an interval above 0 in "
+            f"{_rate(sum(b['differences']['unsteered'][1] > 0 for _, b in pairs), m)}.",
+        ]
+    return "\n".join(lines)
+
+
+def _small(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["differences"]["unsteered"][3] <= 0.05 for row in rows)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The repetitions of a file, none where it is not there."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 
 def main() -> None:
@@ -197,7 +284,7 @@ def main() -> None:
     given = parser.parse_args()
     out = given.out or ROOT / "runs" / f"null-study-{given.pairs}{'-exact' if given.exact else ''}.jsonl"
     out.parent.mkdir(parents=True, exist_ok=True)
-    there = {json.loads(line)["number"] for line in out.read_text("utf-8").splitlines()} if out.is_file() else set()
+    there = {row["number"] for row in read(out)}
     left = [number for number in range(given.repetitions) if number not in there]
     if left:
         model, source = load_model("embedded", device="cpu"), load_source(given.pairs)
@@ -209,6 +296,13 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 print(f"{number + 1}/{given.repetitions} {row['seconds']} s: {row['verdict']}", file=sys.stderr)
+    if given.write:
+        rows = read(out)
+        write_figure(rows, FIGURE)
+        table = markdown(rows, read(out.with_name(f"{out.stem}-exact.jsonl")))
+        page = PAGE.read_text("utf-8")
+        PAGE.write_text(f"{page.partition(BEGIN)[0]}{BEGIN}\n{table}\n{END}{page.partition(END)[2]}", "utf-8")
+        print(table)
 
 
 if __name__ == "__main__":
