@@ -4,7 +4,9 @@
 
 All ratios are of one run on one machine; seconds are medians. The naive loops are timed on a sample of cells spread
 over layers and coefficients, over all prompts, and scaled to all cells (a forward costs the same for every cell); the
-sample is also what `max_difference` (natural-log probability) and `flips` compare.
+sample is also what `max_difference` (natural-log odds of the first answer against each other) and `flips` compare.
+The wave reads what a sweep reads, differences between answers (`relative`); `wave_log_likelihoods` is the same with
+the whole vocabulary's logits for every cell.
 """
 
 from __future__ import annotations
@@ -81,13 +83,16 @@ def measure(model: Model, args: argparse.Namespace) -> dict[str, object]:
     sample = list(range(step // 2, len(cells), step))[: args.naive_cells]
     sampled, scale = [cells[i] for i in sample], len(cells) / len(sample)
     answers = [ANSWERS] * len(prompts)
-    result = wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way)  # and the way's check
+    for relative in (False, True):  # and the way's checks
+        result = wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way, relative=relative)
     expected = naive_loop(model, prompts, sampled, logits_to_keep=0)
     found = result.log_likelihoods[sample]
+    found, expected = found - found[..., :1], expected - expected[..., :1]
 
     seconds = median_seconds(
         {
-            "wave": lambda: wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way),
+            "wave": lambda: wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way, relative=True),
+            "wave_log_likelihoods": lambda: wave_log_likelihoods(model, prompts, answers, cells=cells, way=args.way),
             "prefill": lambda: prefill(model, prompts, logits="last"),
             "prefill_all_logits": lambda: prefill(model, prompts, logits="all"),
             "naive_scaled": lambda: naive_loop(model, prompts, sampled, logits_to_keep=0),
@@ -101,6 +106,7 @@ def measure(model: Model, args: argparse.Namespace) -> dict[str, object]:
         "ratio_naive": seconds["naive_scaled"] / wave,
         "ratio_naive_last_logits": seconds["naive_last_logits_scaled"] / wave,
         "ratio_prefill": wave / seconds["prefill"],
+        "ratio_prefill_log_likelihoods": seconds["wave_log_likelihoods"] / seconds["prefill"],
         "ratio_prefill_all_logits": wave / seconds["prefill_all_logits"],
         "max_difference": float((found - expected).abs().max()),
         "flips": int((found.argmax(dim=-1) != expected.argmax(dim=-1)).sum()),

@@ -77,6 +77,40 @@ def test_every_way_equals_one_steered_run_per_cell(model: Model, way: str) -> No
     assert result.way == ("layers" if way == "auto" else way)
 
 
+@pytest.mark.parametrize("way", ["auto", *FAST, "plain"])
+def test_relative_log_likelihoods_differ_by_a_constant_per_cell_and_prompt(model: Model, way: str) -> None:
+    cells = sweep(model)
+    before = hook_count(model.network)
+    found = wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way=way, relative=True)
+    expected = naive(model, PROMPTS, LETTERS, cells)
+    margins = found.log_likelihoods[..., 0] - found.log_likelihoods[..., 1]
+    assert float((margins - (expected[..., 0] - expected[..., 1])).abs().max()) < 1e-5
+    assert "forward" not in vars(model.head)
+    assert hook_count(model.network) == before
+
+
+def test_relative_reads_make_the_logits_of_the_answers_only() -> None:
+    model = tiny_model("qwen2")
+    wave_log_likelihoods(model, PROMPTS, LETTERS, cells=sweep(model), way="layers", relative=True)  # checked before
+    widths = set[int]()
+    handle = model.head.register_forward_hook(lambda module, args, output: widths.add(output.shape[-1]))
+    wave_log_likelihoods(model, PROMPTS, LETTERS, cells=sweep(model), way="layers", relative=True)
+    handle.remove()
+    assert widths == {2}  # A and B; of the prompts no logits are made
+
+
+def test_reading_the_prompts_ends_at_the_last_layer_s_keys_and_values() -> None:
+    model = tiny_model("qwen2")
+    cells = sweep(model)
+    first = wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way="layers")
+    rows = list[tuple[int, ...]]()
+    handle = model.layers[-1].mlp.register_forward_hook(lambda module, args, output: rows.append(output.shape[:2]))
+    again = wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way="layers")
+    handle.remove()
+    assert torch.equal(first.log_likelihoods, again.log_likelihoods)
+    assert rows == [(len(PROMPTS), 1 + len(cells) - 3)]  # one pass behind the prompts; cells at the top join after it
+
+
 @pytest.mark.parametrize("positions", ["all", "prompt"])
 def test_cells_that_touch_the_prompt_share_the_layers_below_and_say_why(model: Model, positions: str) -> None:
     cells = sweep(model, positions)
@@ -156,10 +190,10 @@ def test_an_error_inside_a_wave_leaves_no_hook_behind(way: str, monkeypatch: pyt
     wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way=way)
     before = hook_count(model.network)
 
-    def broken(*_: object) -> Tensor:
+    def broken(*_: object, **__: object) -> Tensor:
         raise KeyError("broken")
 
-    monkeypatch.setattr(behind, "token_log_probabilities", broken)
+    monkeypatch.setattr(behind, "answer_values", broken)
     monkeypatch.setattr("steerlab.steering.Step.apply", broken)
     with pytest.raises(KeyError):
         wave_log_likelihoods(model, PROMPTS, LETTERS, cells=cells, way=way)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeGuard
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -187,6 +189,24 @@ def last_logits_only(network: nn.Module, head: nn.Module | None, *, n_positions:
         yield
     finally:
         handle.remove()
+
+
+def narrowable(head: nn.Module | None) -> TypeGuard[nn.Linear]:
+    """Whether `narrow_head` can be used: a plain linear layer, not quantized, not offloaded."""
+    return type(head) is nn.Linear and "forward" not in vars(head) and not head.weight.is_meta
+
+
+@contextmanager
+def narrow_head(head: nn.Linear, tokens: Int[Tensor, " kept"]) -> Iterator[None]:
+    """Let the head make the logits of `tokens` only, in their order; its hooks still fire."""
+    rows = tokens.to(head.weight.device)
+    weight = head.weight[rows]
+    bias = None if head.bias is None else head.bias[rows]
+    vars(head)["forward"] = lambda residual: nn.functional.linear(residual, weight, bias)
+    try:
+        yield
+    finally:
+        del vars(head)["forward"]
 
 
 class StopForwardError(Exception):

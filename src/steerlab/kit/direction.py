@@ -175,7 +175,7 @@ def _margins(
     """Log P(patched answer) - log P(vulnerable answer), float64 [cell, program], and the way it was computed."""
     prompts = [side for pair in pairs for side in rendered_pair(template, pair)]
     answers = [(template.patched, template.vulnerable)] * len(prompts)
-    found = wave_log_likelihoods(model, prompts, answers, cells=cells)
+    found = wave_log_likelihoods(model, prompts, answers, cells=cells, relative=True)
     values = found.log_likelihoods.double().numpy()
     return values[..., 0] - values[..., 1], found.way
 

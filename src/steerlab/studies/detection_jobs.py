@@ -119,13 +119,21 @@ def _grid(material: Material, job: Job, done: Container[str], progress: Progress
         (trial, Setting(plans={cwe: Plan(vector=v, cell=cell) for cwe, v in vectors[cell.method, cell.layers].items()}))
         for trial, cell in left
     ]
-    return _read(material, job, wanted, progress)
+    return _read(material, job, wanted, progress, margins_only=True)
 
 
-def _read(material: Material, job: Job, wanted: list[tuple[Trial, Setting]], progress: Progress | None) -> Done:
+def _read(
+    material: Material,
+    job: Job,
+    wanted: list[tuple[Trial, Setting]],
+    progress: Progress | None,
+    *,
+    margins_only: bool = False,
+) -> Done:
     if not wanted:
         return Done()
-    rows, ways = read_cells(material, wanted, _programs(material, job), progress=progress)
+    programs = _programs(material, job)
+    rows, ways = read_cells(material, wanted, programs, margins_only=margins_only, progress=progress)
     return Done(rows=rows, ways=ways)
 
 

@@ -162,9 +162,13 @@ def read_cells(
     wanted: Sequence[tuple[Trial, Setting]],
     programs: Sequence[Program],
     *,
+    margins_only: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Row], set[str]]:
-    """Log-likelihood readout of many steered trials on the same programs by the wave; rows, and the ways used."""
+    """Log-likelihood readout of many steered trials on the same programs by the wave; rows, and the ways used.
+
+    `margins_only`: the margin is all that is wanted; the answers' own log-likelihoods stay None.
+    """
     template = material.template(wanted[0][0].template)
     by_vector: dict[str, list[Program]] = {}
     for program in programs:
@@ -179,13 +183,13 @@ def read_cells(
             [(template.vulnerable, template.patched)] * len(members),
             cells=[Cell(interventions=setting.of(material, members[0])) for _, setting in wanted],
             progress=progress,
+            relative=margins_only,
         )
         ways.add(f"{found.way} ({found.reason})" if found.reason else found.way)
         for (trial, setting), values in zip(wanted, found.log_likelihoods.tolist(), strict=True):
-            rows += [
-                trial_row(trial, program, setting, material, margin=yes - no, log_vulnerable=yes, log_patched=no)
-                for program, (yes, no) in zip(members, values, strict=True)
-            ]
+            for program, (yes, no) in zip(members, values, strict=True):
+                logs = {} if margins_only else {"log_vulnerable": yes, "log_patched": no}
+                rows.append(trial_row(trial, program, setting, material, margin=yes - no, **logs))
     return rows, ways
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from steerlab.batches import Progress, run_batched
-from steerlab.hooks import attached_untracked
+from steerlab.hooks import attached_untracked, narrowable
 from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.steering import row_steps
 from steerlab.wave.cells import Live, apply_to_cells, first_layer, in_chunks
 from steerlab.wave.prefix import Prefix, cells_per_chunk, prefill
-from steerlab.wave.reading import Reading, token_log_probabilities
+from steerlab.wave.reading import Reading, answer_values
 
 
 def run_layers(model: Model, reading: Reading, cells: Live, chunk: int | None, progress: Progress | None) -> Tensor:
@@ -35,8 +35,8 @@ def run_rows(model: Model, reading: Reading, cells: Live, chunk: int | None, pro
         reading,
         cells,
         progress,
-        tail=lambda prefix, some, tokens: _tail_of_rows(model, prefix, some, tokens),
-        size=lambda prefix: chunk or cells_per_chunk(model, prefix, repeated=True),
+        tail=lambda prefix, some, tokens: _tail_of_rows(model, prefix, some, tokens, relative=reading.relative),
+        size=lambda prefix: chunk or cells_per_chunk(model, prefix, repeated=True, logits=_logits(model, reading)),
     )
 
 
@@ -48,9 +48,16 @@ def _run_queries(
         reading,
         cells,
         progress,
-        tail=lambda prefix, some, tokens: _tail_of_queries(model, prefix, some, tokens, joining=joining),
-        size=lambda prefix: chunk or cells_per_chunk(model, prefix, repeated=False),
+        tail=lambda prefix, some, tokens: _tail_of_queries(
+            model, prefix, some, tokens, joining=joining, relative=reading.relative
+        ),
+        size=lambda prefix: chunk or cells_per_chunk(model, prefix, repeated=False, logits=_logits(model, reading)),
     )
+
+
+def _logits(model: Model, reading: Reading) -> int:
+    """How many logits the head makes at a query."""
+    return 0 if reading.relative and narrowable(model.head) else model.d_vocab
 
 
 def _over_prefix(
@@ -93,7 +100,13 @@ def _narrow(value: object, *, width: int, active: int, past: int, kept: int) -> 
 
 
 def _tail_of_queries(
-    model: Model, prefix: Prefix, cells: list[tuple[Intervention, ...]], tokens: Tensor, *, joining: bool
+    model: Model,
+    prefix: Prefix,
+    cells: list[tuple[Intervention, ...]],
+    tokens: Tensor,
+    *,
+    joining: bool,
+    relative: bool,
 ) -> Tensor:
     """[cell, prompt, answer] from one forward whose query 0 is unsteered and whose other queries are the cells.
 
@@ -126,17 +139,26 @@ def _tail_of_queries(
         edits={model.layers[layer]: edit_at(layer) for layer in layers},
         inputs={module: inputs_at(layer) for layer, module in enumerate(model.layers)} if narrowed else None,
     ):
-        output = model.network(
-            input_ids=prefix.last[:, None].repeat(1, width),
-            attention_mask=mask[:, None],
-            position_ids=prefix.position[:, None].repeat(1, width),
-            past_key_values=prefix.fresh_cache(),
-            use_cache=True,
+        values = answer_values(
+            model,
+            tokens,
+            lambda: (
+                model.network(
+                    input_ids=prefix.last[:, None].repeat(1, width),
+                    attention_mask=mask[:, None],
+                    position_ids=prefix.position[:, None].repeat(1, width),
+                    past_key_values=prefix.fresh_cache(),
+                    use_cache=True,
+                ).logits
+            ),
+            relative=relative,
         )
-    return token_log_probabilities(output.logits[:, 1:], tokens).transpose(0, 1)
+    return values[:, 1:].transpose(0, 1)
 
 
-def _tail_of_rows(model: Model, prefix: Prefix, cells: list[tuple[Intervention, ...]], tokens: Tensor) -> Tensor:
+def _tail_of_rows(
+    model: Model, prefix: Prefix, cells: list[tuple[Intervention, ...]], tokens: Tensor, *, relative: bool
+) -> Tensor:
     n_prompts = len(prefix.last)
     of_prompt = torch.arange(n_prompts, device=model.device).repeat(len(cells))
     rows = [cell for cell in cells for _ in range(n_prompts)]
@@ -151,11 +173,18 @@ def _tail_of_rows(model: Model, prefix: Prefix, cells: list[tuple[Intervention, 
         return lambda residual: apply_to_cells(steps, residual)
 
     with attached_untracked(edits={model.layers[layer]: edit_at(layer) for layer in layers}):
-        output = model.network(
-            input_ids=prefix.last[of_prompt, None],
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **position,
+        values = answer_values(
+            model,
+            tokens[of_prompt.cpu()],
+            lambda: (
+                model.network(
+                    input_ids=prefix.last[of_prompt, None],
+                    attention_mask=mask,
+                    past_key_values=cache,
+                    use_cache=True,
+                    **position,
+                ).logits
+            ),
+            relative=relative,
         )
-    return token_log_probabilities(output.logits, tokens[of_prompt.cpu()]).reshape(len(cells), n_prompts, -1)
+    return values.reshape(len(cells), n_prompts, -1)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from steerlab.hooks import narrow_head, narrowable
+from steerlab.models import Model
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Token ids of the prompts (`heads`) and of each prompt's answers (`tails`)."""
+    """Token ids of the prompts (`heads`) and of each prompt's answers (`tails`).
+
+    `relative`: only differences between the answers of a prompt are wanted, so the logits of one-token answers do, and
+    need not be held against those of the whole vocabulary.
+    """
 
     heads: list[list[int]]
     tails: list[list[list[int]]]
+    relative: bool = False
 
     @property
     def single(self) -> bool:
@@ -37,6 +45,22 @@ class Reading:
     def shaped(self, found: Tensor) -> Tensor:
         """[cell, unit, value] as [cell, prompt, answer]."""
         return found.reshape(len(found), len(self.heads), -1)
+
+
+def answer_values(
+    model: Model, tokens: Int[Tensor, "row answer"], forward: Callable[[], Tensor], *, relative: bool
+) -> Float[Tensor, "row query answer"]:
+    """Natural-log probability of each row's answer tokens at every query of `forward`'s logits (float32, CPU).
+
+    `relative`: up to a constant of the row and query. A head that is a plain linear layer then makes no other logits.
+    """
+    head = model.head
+    if not relative or not narrowable(head):
+        return token_log_probabilities(forward(), tokens)
+    kept, at = torch.unique(tokens, return_inverse=True)
+    with narrow_head(head, kept):
+        logits = forward()
+    return logits.gather(-1, at[:, None, :].to(logits.device).expand(-1, logits.shape[1], -1)).float().cpu()
 
 
 def token_log_probabilities(

@@ -55,7 +55,8 @@ def failed_check(model: Model, reading: Reading, way: str) -> str:
     longest = max(reading.heads, key=len)
     config = getattr(model.network, "config", None)
     for tokens in lengths_to_try(model, len(longest)):
-        key = (way, tokens, reading.single, model.dtype, model.device, getattr(config, "_attn_implementation", None))
+        attention = getattr(config, "_attn_implementation", None)
+        key = (way, tokens, reading.single, reading.relative, model.dtype, model.device, attention)
         if key not in known:
             known[key] = _compare(model, reading, way, tokens)
         if known[key]:
@@ -70,10 +71,13 @@ def _compare(model: Model, reading: Reading, way: str, tokens: tuple[int, int]) 
     tails = [[[token] if reading.single else [token, *some[: 1 + at % 3]] for at, token in enumerate(some)]] * len(
         heads
     )
-    short = Reading(heads=heads, tails=tails)
+    short = Reading(heads=heads, tails=tails, relative=reading.relative)
     cells = trial_cells(model, positions="all" if way == "shared" else "from_last_prompt_token")
     try:
         found = RUNS[way](model, short, cells, None, None)
     except CHECK_ERRORS as error:
         return failure(way, error)
-    return verdict(model, way, float((found - run_plain(model, short, cells, None, None)).abs().max()))
+    expected = run_plain(model, short, cells, None, None)
+    if reading.relative:
+        found, expected = found - found[..., :1], expected - expected[..., :1]
+    return verdict(model, way, float((found - expected).abs().max()))
