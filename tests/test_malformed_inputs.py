@@ -136,7 +136,7 @@ MENDABLE = {
     "an autoencoder in an empty folder": ("latents show @bad/folder", "folder"),
     "an autoencoder with a broken config": ("latents show @bad/sae-config", "cfg.json"),
     "an autoencoder cut in half": ("latents show @bad/sae-half", "sae_weights"),
-    "an autoencoder of another model": (f"{PROBLEMS} exercises", "d_model"),
+    "an autoencoder of another model": (f"{PROBLEMS} exercises --layers 2", "d_model"),
     "an autoencoder with a negative layer": ("latents show embedded --layer -7", "counted from 0"),
     "texts that are not there": ("latents train --model @model --layer 1 --out @out/sae --texts @bad/none", "none"),
     "no active latent": ("latents train --model @model --layer 1 --out @out/sae --k 0 --texts @bad/text", "k"),
@@ -188,7 +188,7 @@ MENDABLE = {
         "was begun with",
     ),
     "a run with a broken manifest": (RUN.replace("@out/run", "@bad/broken-manifest") + "--resume", "is damaged"),
-    "a run whose manifest is a list": (RUN.replace("@out/run", "@bad/list-manifest") + "--resume", "is damaged"),
+    "a run whose manifest is a list": (RUN.replace("@out/run", "@bad/list-manifest") + "--resume", "holds no run"),
     "a choice in a run that is none": ("select @bad/none --coefficient 3 --reason x", "run the stage coefficients"),
     "a choice in a broken selection": ("select @bad/broken-selection --coefficient 3 --reason x", "is damaged"),
     "a choice without a reason": ("select @bad/none --coefficient 3 --reason ' '", "needs a reason"),
@@ -311,14 +311,14 @@ def write_bad_vectors(bad: Path, vector: Path) -> None:
 
 
 def write_bad_models(bad: Path) -> None:
-    for name in ("half-model", "broken-config", "unknown-kind", "no-weights", "no usable tokenizer"):
+    for name in ("half-model", "broken-config", "unknown-kind", "no-weights", "no-tokenizer"):
         save_tiny("qwen2", bad / name)
     weights = bad / "half-model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     (bad / "broken-config" / "config.json").write_text("{")
     (bad / "unknown-kind" / "config.json").write_text('{"model_type": "perceptron"}')
     (bad / "no-weights" / "model.safetensors").unlink()
-    for file in (bad / "no usable tokenizer").glob("tokenizer*"):
+    for file in (bad / "no-tokenizer").glob("tokenizer*"):
         file.unlink()
     encoder = transformers.T5Model(
         transformers.T5Config(vocab_size=260, d_model=32, d_ff=48, num_layers=2, num_heads=4, d_kv=8)
