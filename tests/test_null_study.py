@@ -44,7 +44,11 @@ def test_to_first_order_small_doses_move_the_margin_as_the_wave_says(tool: Modul
     model = tiny_model("qwen2")
     prompts, answers = ["int f(char *p) {", "def g(x):", "while (1)"], [(" yes", " no")] * 3
     cells = [
-        Cell(interventions=(Intervention(vector=random_vector(model, layer), coefficient=dose, positions=where),))
+        Cell(
+            interventions=(
+                Intervention(vector=random_vector(model, layer), coefficient=dose, positions="from_last_prompt_token"),
+            )
+        )
         for layer in (1, 2)
         for dose in (-1e-3, 1e-3)
         for where in ("from_last_prompt_token",)
@@ -52,9 +56,8 @@ def test_to_first_order_small_doses_move_the_margin_as_the_wave_says(tool: Modul
     exact = wave_log_likelihoods(model, prompts, answers, cells=[Cell(), *cells]).log_likelihoods
     ours = tool.FirstOrder()(model, prompts, answers, cells=[Cell(), *cells]).log_likelihoods
     torch.testing.assert_close(ours[0], exact[0], atol=1e-4, rtol=0)
-    moved, wanted = (
-        ((found[..., 0] - found[..., 1]) - (found[0, :, 0] - found[0, :, 1]))[1:] for found in (ours, exact)
-    )
+    gaps = [found[..., 0] - found[..., 1] for found in (ours, exact)]
+    moved, wanted = (gap[1:] - gap[0] for gap in gaps)
     assert wanted.abs().max() > 5e-4, "the twin: it must have moved"
     np.testing.assert_allclose(moved.numpy(), wanted.numpy(), atol=0.05 * float(wanted.abs().max()))
 

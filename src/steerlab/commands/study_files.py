@@ -89,8 +89,9 @@ def _fits(value: object, form: Any) -> bool:
     if get_origin(form) is tuple:
         parts = get_args(form)
         parts = parts[:1] if parts[-1] is Ellipsis else parts
-        same = isinstance(value, list) and (len(parts) == 1 or len(parts) == len(value))
-        return same and all(_fits(entry, parts[at % len(parts)]) for at, entry in enumerate(value))  # type: ignore[arg-type]
+        if not isinstance(value, list) or (len(parts) > 1 and len(parts) != len(value)):
+            return False
+        return all(_fits(entry, parts[at % len(parts)]) for at, entry in enumerate(value))
     if get_origin(form) is UnionType:
         return any(_fits(value, part) for part in get_args(form))
     kinds = (int, float) if form is float else str if get_origin(form) is Literal else form
