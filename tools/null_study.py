@@ -33,6 +33,7 @@ import numpy as np
 from steerlab.contrast import ProgramSet
 from steerlab.generation import Completion
 from steerlab.models import Model, load_model
+from steerlab.report import tables
 from steerlab.screening import screen
 from steerlab.sources import load_source
 from steerlab.statistics import wilson
@@ -182,9 +183,21 @@ def repetition(model: Model, source: ProgramSet, number: int, *, name: str) -> d
     }
 
 
+def summary_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the verdict is made of, so that rows of an older rule are judged by today's."""
+    keys = ("value", "low", "high")
+    return {
+        "arms": {arm: {"balanced_accuracy": dict(zip(keys, own, strict=True))} for arm, own in row["arms"].items()},
+        "differences": {
+            arm: {"balanced_accuracy": dict(zip(keys, own, strict=False)), "mcnemar_p": own[3]}
+            for arm, own in row["differences"].items()
+        },
+    }
+
+
 def said(row: Mapping[str, Any]) -> str:
     """What a reader takes from the verdict: no gain, a gain (above every control or not), or harm."""
-    verdict = str(row["verdict"])
+    verdict = tables.verdict(summary_of(row))
     for head in ("no gain", "steering hurts", "No verdict"):
         if verdict.startswith(head):
             return head
@@ -242,6 +255,7 @@ def markdown(rows: Sequence[Mapping[str, Any]], exact: Sequence[Mapping[str, Any
         f"| the verdict says that steering hurts | {_rate(words.count('steering hurts'), n)} |",
         f"| the interval of steered minus unsteered lies above 0 | {_rate(sum(above), n)} |",
         f"| it lies above or below 0 | {_rate(sum(above) + sum(below), n)} |",
+        f"| it does, and McNemar's p is at most 0.05: what the verdict asks | {_rate(_both(rows), n)} |",
         f"| McNemar's p of steered against unsteered is at most 0.05 | {_rate(_small(rows), n)} |",
         f"| the smallest of the p by CWE, adjusted by Holm, is at most 0.05 | "
         f"{_rate(sum(row['holm'] <= 0.05 for row in rows), n)} |",
@@ -264,6 +278,11 @@ def markdown(rows: Sequence[Mapping[str, Any]], exact: Sequence[Mapping[str, Any
             f"{_rate(sum(b['differences']['unsteered'][1] > 0 for _, b in pairs), m)}.",
         ]
     return "\n".join(lines)
+
+
+def _both(rows: Sequence[Mapping[str, Any]]) -> int:
+    found = [row["differences"]["unsteered"] for row in rows]
+    return sum((low > 0 or high < 0) and p <= 0.05 for _, low, high, p in found)
 
 
 def _small(rows: Sequence[Mapping[str, Any]]) -> int:
