@@ -223,7 +223,7 @@ def write_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     left.set_ylabel("steered minus unsteered\n(balanced accuracy)")
     right.hist([row["differences"]["unsteered"][3] for row in rows], bins=20, range=(0, 1), color="#1f5fb4")
     right.axhline(len(rows) / 20, color="#1a1d21", linewidth=0.8, linestyle="--")
-    right.set_xlabel("McNemar's p, steered against unsteered")
+    right.set_xlabel("McNemar's p against unsteered")
     right.set_ylabel("studies")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

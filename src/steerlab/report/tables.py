@@ -150,8 +150,8 @@ def mcnemar_p(summary: Mapping[str, Any], arm: str) -> float | None:
 def is_unclear(difference: Mapping[str, Any], p: float | None) -> bool:
     """Whether a difference can't be told from none: by its interval, or by the exact p of the same answers.
 
-    Where few answers changed and all to one side, every bootstrap draw lies on that side, and the interval leaves 0 out
-    too often (docs/explanation/null-study.md): four of four is p 0.125.
+    Where few answers changed and all to one side, every bootstrap draw lies on that side: four of four leave 0 out, and
+    have p 0.125. Why both are asked: docs/explanation/null-study.md.
     """
     return _includes_none(difference) or (p is not None and p > 1 - float(difference.get("level") or 0.95))
 
