@@ -297,10 +297,10 @@ def studies():
 
 @pytest.mark.slow
 def test_intervals_cover_and_tests_keep_their_rate_in_a_large_simulation() -> None:
-    """The bounds are those of docs/explanation/intervals.md, less two standard errors of the simulation."""
+    """The bounds are those of docs/explanation/intervals.md, give or take two standard errors of the simulation."""
     tool = studies()
-    for row in tool.table(repeats=1000, sizes=(12, 24, 48, 96)):
+    for row in tool.table(repeats=500, sizes=(12, 24, 48, 96)):
         print(row.name, row.rates)
         for n, rate in row.rates.items():
             low, high = tool.BOUNDS.get((row.name, n), row.wanted)
-            assert low - 0.014 <= rate <= high + 0.014, (row.name, n, rate)
+            assert low - 0.02 <= rate <= high + 0.02, (row.name, n, rate)

@@ -140,6 +140,7 @@ BOUNDS: Mapping[tuple[str, int], tuple[float, float]] = {  # where an interval i
     (FEW_SOME, 24): (0.78, 0.97),
     ("mean change of a margin, skewed (exponential)", 12): (0.90, 0.97),
     ("AUROC of the margin", 24): (0.93, 0.98),
+    **{("McNemar's p, both programs of a pair change together", n): (0.0, 0.16) for n in PAIRS},
 }
 
 
