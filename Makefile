@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTFLAGS ?=
 
-.PHONY: quickstart test test-slow lint format docs release audit bench bench-peers embedded-model embedded-sae score-embedded clean
+.PHONY: quickstart test test-slow fuzz lint format docs release audit bench bench-peers embedded-model embedded-sae score-embedded clean
 
 quickstart: $(STAMP)
 	$(BIN)/steerlab quickstart
@@ -15,6 +15,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(TESTFLAGS)
+
+# The readers of vector files under random and half-right input, 75 seconds in all; guided by coverage where atheris installs.
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]' || true
+	$(BIN)/python tools/fuzz_readers.py --seconds 75
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

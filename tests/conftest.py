@@ -1,8 +1,9 @@
-"""Tiny random models of every promised architecture, and a byte tokenizer for them."""
+"""Tiny random models of every promised architecture, a byte tokenizer for them, and the command in this process."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -10,7 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from jaxtyping import install_import_hook
 
 with install_import_hook("steerlab", "beartype.beartype"):
-    import steerlab  # noqa: F401 - the hook stays for the modules imported later
+    import steerlab
 
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ import transformers
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from steerlab.cli import main
 from steerlab.embedded import MODEL_NAME, model_directory
 from steerlab.models import Model, inspect_model, load_model
 from steerlab.vectors import Recipe, SteeringVector
@@ -146,3 +148,18 @@ def shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"../shared/{'/'.join(parts)} is not here")
     return path
+
+
+@pytest.fixture
+def steerlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["steerlab", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        found = capsys.readouterr()
+        return int(end.value.code or 0), found.out, found.err
+
+    return run

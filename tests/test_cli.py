@@ -8,32 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from conftest import random_vector, save_tiny, shared, tiny_model
-from steerlab.cli import main
+from conftest import save_tiny, shared
 from steerlab.embedded import model_directory
-from steerlab.formats.safetensors_file import save_vector
-from steerlab.models import load_model
 from test_vulnerability_detection import write_pairs
 
 STEERLAB = (sys.executable, "-c", "from steerlab.cli import main; main()")
-
-
-@pytest.fixture
-def steerlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["steerlab", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        found = capsys.readouterr()
-        return int(end.value.code or 0), found.out, found.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -181,87 +162,6 @@ def test_ctrl_c_leaves_a_run_that_resumes(steerlab, tiny: Path, pairs: Path, tmp
         code == 1 and out == "" and err.strip().splitlines()[-1].startswith("error: interrupted") and "--resume" in err
     )
     assert steerlab(*common, "--resume")[0] == 0
-
-
-def bad_vector(directory: Path, **changes: object) -> Path:
-    vector = random_vector(tiny_model("qwen2"), 1)
-    file = directory / "bad.safetensors"
-    object.__setattr__(vector, "directions", changes["directions"])
-    save_vector(vector, file)
-    return file
-
-
-def test_bad_input_is_one_line_and_exit_code_1(steerlab, tiny: Path, pairs: Path, tmp_path: Path) -> None:
-    empty, binary, text = tmp_path / "empty.jsonl", tmp_path / "latin.jsonl", tmp_path / "text"
-    empty.write_text("")
-    binary.write_bytes(b'{"vulnerable": "\xe9", "patched": "b"}\n')
-    text.write_text("x")
-    wrong_key, one_class = tmp_path / "key.jsonl", tmp_path / "class.jsonl"
-    nameless = tmp_path / "nameless.jsonl"
-    nameless.write_text('{"vulnerable": "a", "patched": "b"}\n')
-    wrong_key.write_text('{"vulnerble": "a", "patched": "b"}\n')
-    one_class.write_text('{"vulnerable": "a"}\n{"vulnerable": "b"}\n')
-    half = tmp_path / "half"
-    save_tiny("qwen2", half)
-    weights = half / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    other = tmp_path / "other.safetensors"
-    save_vector(random_vector(tiny_model("llama"), 1), other)
-    good = tmp_path / "good.safetensors"
-    save_vector(random_vector(load_model(str(tiny)), 1), good)
-    nan = bad_vector(tmp_path, directions={1: np.full(32, np.nan, dtype=np.float32)})
-    build = ("vector", "build", "--model", tiny, "--out", tmp_path / "v.safetensors", "--pairs")
-    run = ("run", "vulnerability-detection", "--model", tiny, "--pairs", f"jsonl:{pairs}", "--out", tmp_path / "run")
-    generate = ("generate", "--model", tiny, "x", "--vector")
-    cases = [
-        (("doctor", "--model", tmp_path / "nowhere"), "does not exist"),
-        (("doctor", "--model", tmp_path), "no config.json"),
-        (("doctor", "--model", half), "half written"),
-        (("doctor", "--model", "embeded"), "Did you mean embedded?"),
-        (("doctor", "--model", tiny, "--dtype", "float31"), "Did you mean float32?"),
-        ((*build, f"jsonl:{empty}"), "empty"),
-        ((*build, f"jsonl:{wrong_key}"), "key.jsonl"),
-        ((*build, f"jsonl:{wrong_key}"), 'Write: {"vulnerable": "...", "patched": "...'),
-        ((*build, f"jsonl:{nameless}", "--template", "question-around"), 'give each pair a "cwe"'),
-        ((*build, pairs), f"type jsonl:{pairs}"),
-        ((*build, f"jsonl:{binary}"), "UTF-8"),
-        ((*build, f"jsonl:{one_class}"), "class.jsonl"),
-        ((*build, f"jsonl:{tmp_path / 'no.jsonl'}"), "no.jsonl"),
-        ((*build, "secllmholmes"), "steerlab data fetch secllmholmes"),
-        ((*build, "secllmholms:x"), "Did you mean secllmholmes?"),
-        ((*build, f"jsonl:{pairs}", "--layers", "9"), "layers 0..3"),
-        ((*build, f"jsonl:{pairs}", "--layers", "two"), "'two' is not a layer"),
-        ((*build, f"jsonl:{pairs}", "--method", "mean_diference"), "Did you mean mean_difference?"),
-        ((*build, f"jsonl:{pairs}", "--cwes", "CWE-79"), "no pair of CWE-79"),
-        ((*build[:-1][:4], *("--out", text / "v.safetensors", "--pairs", f"jsonl:{pairs}")), "cannot be written"),
-        ((*generate, other), "was built for tiny-llama"),
-        ((*generate, nan), "NaN"),
-        ((*generate, text), "not a readable safetensors file"),
-        ((*generate, good, "--coefficient", "four"), "'four' is not a number"),
-        ((*generate, good, "--positions", "everywhere"), "positions"),
-        ((*generate, good, "--operation", "ad"), "Did you mean add?"),
-        ((*generate, good, "--max-new-tokens", 600), "context of 512 tokens"),
-        ((*run, "--coefficients=a,b"), "'a' is not a number"),
-        ((*run, "--layers", "7"), "layers 0..3"),
-        ((*run, "--cwes", "CWE-1"), "no program of CWE-1"),
-        ((*run, "--folds", "50"), "groups"),
-        ((*run, "--templates", text), "JSON"),
-        (("run", "vulnerability-detecton"), "Did you mean vulnerability-detection?"),
-        (("run", "vulnerability-detection", "--model", tiny), "--pairs is missing"),
-        (("report", tmp_path / "nothing"), "holds no run"),
-        (("data", "fetch", "secllmholms", "--out", tmp_path / "o"), "Did you mean secllmholmes?"),
-    ]
-    for arguments, wanted in cases:
-        code, out, err = steerlab(*arguments)
-        lines = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert (code, out, len(lines)) == (1, "", 1), (arguments, code, out, err)
-        assert wanted in lines[0], (arguments, lines)
-
-
-def test_a_wrong_option_is_a_usage_error(steerlab) -> None:
-    for arguments in (("run",), ("doctor", "--modl", "x"), ("nonsense",)):
-        code, out, err = steerlab(*arguments)
-        assert (code, out) == (2, "") and "usage" in err
 
 
 @pytest.mark.skipif(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,11 @@ from typing import Any
 import pytest
 
 from planted import judged_here, planted
-from steerlab.cli import main
 from steerlab.studies import correctness_writing
 from steerlab.studies.code_correctness import run_correctness
 from steerlab.studies.correctness_material import CorrectnessSettings
 
 Steerlab = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def steerlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Steerlab:
-    """Run a command: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["steerlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture

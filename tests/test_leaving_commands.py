@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +10,8 @@ import pytest
 
 import peer_files
 from conftest import random_vector, save_tiny
-from steerlab.cli import main
 from steerlab.formats.safetensors_file import load_vector, save_vector
 from steerlab.models import load_model
-
-
-@pytest.fixture
-def steerlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["steerlab", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        found = capsys.readouterr()
-        return int(end.value.code or 0), found.out, found.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,15 @@ def read(html: str) -> Reader:
     return reader
 
 
+def test_a_gain_by_the_interval_alone_is_no_gain_where_too_few_answers_changed() -> None:
+    """Four answers that changed, all to the right: the bootstrap cannot reach 0, an exact test can."""
+    summary = made()
+    assert verdict(summary).startswith("steered 0.72")
+    summary["differences"]["unsteered"]["mcnemar_p"] = 0.125
+    said = verdict(summary)
+    assert said.startswith("no gain: steered 0.72") and "too few answers changed to tell: McNemar p 0.125" in said
+
+
 def test_the_verdict_names_a_control_that_does_as_well() -> None:
     assert verdict(made(recalibrated=0.70)) == (
         "steered 0.72, +0.16 over unsteered [0.04, 0.28], but a recalibrated threshold alone reaches 0.70 "

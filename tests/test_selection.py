@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from steerlab.errors import OptionError
 from steerlab.selection import balanced_accuracy, choose_cell, choose_template, nested_folds
@@ -105,4 +108,50 @@ def test_a_choice_that_beats_nothing_says_so() -> None:
 
 def test_the_first_template_wins_a_tie() -> None:
     frame = pd.concat([rows(["patched"] * 6, LABELS, template="b"), rows(["vulnerable"] * 6, LABELS, template="a")])
+    assert choose_template(frame) == "b"
+
+
+@settings(max_examples=40)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=6, max_size=14),
+    n_folds=st.integers(2, 3),
+    n_inner=st.integers(2, 3),
+    seed=st.integers(0, 50),
+)
+def test_folds_of_any_groups_are_a_partition_at_both_levels(
+    sizes: list[int], n_folds: int, n_inner: int, seed: int
+) -> None:
+    groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    strata = [f"CWE-{len(group) + int(group[1:]) % 3}" for group in groups]
+    folds = nested_folds(groups, strata, n_folds=n_folds, n_inner=n_inner, seed=seed)
+    assert sorted(group for fold in folds for group in fold.test) == sorted(set(groups))
+    for fold in folds:
+        assert fold.train | fold.test == set(groups) and not fold.train & fold.test
+        assert sorted(group for _, tried in fold.inner for group in tried) == sorted(fold.train)
+        assert all(
+            built_on and built_on | tried == fold.train and not built_on & tried for built_on, tried in fold.inner
+        )
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_the_choice_is_the_best_cell_and_does_not_depend_on_the_order_of_rows(data: st.DataObject) -> None:
+    said = st.lists(st.sampled_from(["vulnerable", "patched", None]), min_size=6, max_size=6)
+    tables = [cell_rows(data.draw(said), cell) for cell in CELLS]
+    grid, plain = pd.concat(tables), rows(["patched"] * 6, LABELS)
+    choice = choose_cell(grid, plain, cells=CELLS)
+    scores = [balanced_accuracy(table) for table in tables]
+    if np.isfinite(scores).any():
+        assert choice.score == np.nanmax(scores)
+    order = data.draw(st.permutations(range(len(grid))))
+    again = choose_cell(grid.iloc[list(order)], plain, cells=CELLS)
+    assert (again.cell, again.reason) == (choice.cell, choice.reason)
+
+
+def test_a_cell_without_any_answer_is_never_taken_for_the_best() -> None:
+    """NaN sorts anywhere: the cell of the smallest dose must not win by having no score."""
+    tables = [cell_rows([None] * 6, CELLS[0]), cell_rows(list(LABELS), CELLS[1]), cell_rows(["patched"] * 6, CELLS[2])]
+    choice = choose_cell(pd.concat(tables), rows(["patched"] * 6, LABELS), cells=CELLS)
+    assert (choice.cell, choice.score) == (CELLS[1], 1.0)
+    frame = pd.concat([rows([None] * 6, LABELS, template="a"), rows(["patched"] * 6, LABELS, template="b")])
     assert choose_template(frame) == "b"

@@ -31,7 +31,9 @@ def test_what_is_no_layer_set_is_one_clear_line(given: list[int | str], error: t
 
 
 def cells() -> list[SweepCell]:
-    return grid(methods=("a", "b"), layers=((1,), (1, 2)), coefficients=(-1.0, 1.0), operations=("add", "ablate"))
+    return grid(
+        methods=("pca", "logistic"), layers=((1,), (1, 2)), coefficients=(-1.0, 1.0), operations=("add", "ablate")
+    )
 
 
 def test_the_grid_is_every_combination_once() -> None:

@@ -1,6 +1,7 @@
-"""Fuzz the readers of vector files: `python tools/fuzz_readers.py --minutes 10 [--reader gguf]`.
+"""Fuzz the readers of vector files: `python tools/fuzz_readers.py --minutes 10 [--reader gguf]`, or `--seconds 75`.
 
-With atheris (pip install atheris) the search is guided by coverage of the readers, else valid files are mutated.
+With atheris (pip install "steerlab[fuzz]") the search is guided by coverage of the readers, else valid files are
+changed at random.
 A finding is any exception that is not a steerlab error of one line, a run of more than ten seconds, or 2 GiB of memory;
 the input is then kept in --keep. Prints executions, seconds and findings per reader.
 """
@@ -160,6 +161,7 @@ def main() -> None:
     """Each reader in a process of its own, one after the other; exit 1 when anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="per reader")
+    parser.add_argument("--seconds", type=float, help="for all readers together, instead of --minutes")
     parser.add_argument("--reader", choices=list(FOREIGN), help="only this one")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="where inputs with findings go")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -168,10 +170,13 @@ def main() -> None:
     if given.here:
         fuzz_here(given.reader, 60 * given.minutes, given.keep)
         return
-    found = 0
-    for reader in [given.reader] if given.reader else FOREIGN:
+    found, readers = 0, [given.reader] if given.reader else list(FOREIGN)
+    minutes = given.minutes if given.seconds is None else given.seconds / 60 / len(readers)
+    if not importlib.util.find_spec("atheris"):
+        print("atheris is not here (pip install 'steerlab[fuzz]'): valid files are changed at random instead.")
+    for reader in readers:
         began = time.monotonic()
-        command = [sys.executable, __file__, "--here", "--reader", reader, "--minutes", str(given.minutes)]
+        command = [sys.executable, __file__, "--here", "--reader", reader, "--minutes", str(minutes)]
         done = subprocess.run([*command, "--keep", str(given.keep)], capture_output=True, text=True, check=False)
         text = done.stdout + done.stderr
         (given.keep / f"{reader}.log").write_text(text, "utf-8")

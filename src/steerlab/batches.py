@@ -96,13 +96,13 @@ def run_batched(
         try:
             outcome = run(batch)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error) or len(batch) == 1:
+            if not is_out_of_memory(error) or len(batch) == 1:
                 raise
         if outcome is None:  # outside of the except block, where the error's traceback holds the tensors no more
             half = len(batch) // 2
             LOGGER.warning("out of memory with %d rows: going on with %d at a time", len(batch), half)
             queue = [part[i : i + half] for part in [batch, *queue] for i in range(0, len(part), half)]
-            _release()
+            release()
             continue
         results.update(zip(batch, outcome, strict=True))
         if progress is not None:
@@ -110,7 +110,8 @@ def run_batched(
     return [results[i] for i in range(len(lengths))]
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: torch and the C++ below it have several ways to."""
     said = str(error).lower()
     return (
         isinstance(error, (torch.OutOfMemoryError, MemoryError))
@@ -119,6 +120,7 @@ def _out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _release() -> None:
+def release() -> None:
+    """Give back the memory that torch keeps for later."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

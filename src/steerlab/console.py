@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Step = Callable[[str, int, int], None]
 
 INTERRUPTED = 130  # what typer 0.29 makes of Ctrl-C
+NO_MEMORY = (
+    "out of memory, also with one row at a time: take a smaller model, --dtype bfloat16, shorter inputs or another "
+    "--device. What a run had computed is on disk; the same command with --out and --resume goes on."
+)
 RESUMABLE = "interrupted: what a run had computed is on disk; the same command with --out and --resume goes on."
 
 
@@ -166,11 +170,21 @@ def guarded(work: Callable[[], Any]) -> int:
         return 1
     except OSError as error:
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except MemoryError:
+        return _fail(NO_MEMORY)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is reported in one line, too
+        if _is_out_of_memory(error):
+            return _fail(NO_MEMORY)
         return _fail(f"an internal error: {type(error).__name__}: {error} (STEERLAB_DEBUG=1 shows where)")
     if code == INTERRUPTED:
         return _fail(RESUMABLE)
     return code if isinstance(code, int) else 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from steerlab.batches import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _fail(message: str) -> int:

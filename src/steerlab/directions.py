@@ -85,6 +85,12 @@ METHODS: Mapping[str, Callable[..., Direction]] = {
 }
 
 
+def check_method(method: str) -> None:
+    """Raise OptionError unless `method` is one of METHODS."""
+    if method not in METHODS:
+        raise OptionError(f"method {method!r} does not exist. {nearest(method, METHODS)}")
+
+
 def _norm(direction: Direction) -> float:
     return float(np.linalg.norm(np.asarray(direction)))
 
@@ -108,8 +114,7 @@ def find_direction(method: str, positive: Positive, negative: Negative, *, seed:
 
     Raises: OptionError for an unknown method; ZeroDirectionError when both sides have the same mean.
     """
-    if method not in METHODS:
-        raise OptionError(f"method {method!r} does not exist. {nearest(method, METHODS)}")
+    check_method(method)
     if not len(positive) or not len(negative):
         raise DataError("no contrast pair is left to build a direction from.")
     direction = METHODS[method](positive.astype(np.float64), negative.astype(np.float64), seed=seed)
@@ -156,8 +161,7 @@ def build_vector(
     """
     if not pairs:
         raise DataError("there are no contrast pairs to build a vector from.")
-    if recipe.method not in METHODS:
-        raise OptionError(f"method {recipe.method!r} does not exist. {nearest(recipe.method, METHODS)}")
+    check_method(recipe.method)
     heads = [pair.prompt for pair in pairs] if recipe.positions == "completion" else None
     sides = []
     for texts in ([p.prompt + p.positive for p in pairs], [p.prompt + p.negative for p in pairs]):

@@ -74,6 +74,17 @@ OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
+def check_names(operation: str, positions: str, dose: str) -> None:
+    """Raise InterventionError unless these exist and go together."""
+    if operation not in OPERATIONS:
+        raise InterventionError(f"operation {operation!r} does not exist. {nearest(operation, OPERATIONS)}")
+    check_positions(positions)
+    if dose not in DOSES:
+        raise InterventionError(f"dose {dose!r} does not exist. {nearest(dose, DOSES)}")
+    if dose != "absolute" and operation not in ("add", "add_preserving_norm"):
+        raise InterventionError(f"{dose} doses go with add, not with {operation}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
     """What is done to the residual stream: `operation` with `vector` at the vector's layers.
@@ -93,19 +104,11 @@ class Intervention:
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
-        if self.operation not in OPERATIONS:
-            raise InterventionError(
-                f"operation {self.operation!r} does not exist. {nearest(self.operation, OPERATIONS)}"
-            )
-        check_positions(self.positions)
+        check_names(self.operation, self.positions, self.dose)
         if isinstance(self.coefficient, bool) or not isinstance(self.coefficient, (int, float)):
             raise InterventionError(f"coefficient {self.coefficient!r} is not a number.")
         if not math.isfinite(self.coefficient):
             raise InterventionError(f"coefficient {self.coefficient} is not finite.")
-        if self.dose not in DOSES:
-            raise InterventionError(f"dose {self.dose!r} does not exist. {nearest(self.dose, DOSES)}")
-        if self.dose != "absolute" and self.operation not in ("add", "add_preserving_norm"):
-            raise InterventionError(f"{self.dose} doses go with add, not with {self.operation}.")
         if self.gate is not None and self.gate.layer > self.vector.layers[0]:
             raise InterventionError(
                 f"the gate reads layer {self.gate.layer}, but the vector steers layer {self.vector.layers[0]} already: "

@@ -166,6 +166,7 @@ def _load(
             )
             network, report = loaded
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
+        _refuse_without_words(name, tokenizer)
     except SteerlabError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
@@ -184,6 +185,12 @@ def _load(
             f"{name} is half written: {len(missing)} weights are missing, the first is {missing[0]}. Copy it again."
         )
     return network.eval(), tokenizer
+
+
+def _refuse_without_words(name: str, tokenizer: Any) -> None:
+    """Where its files are missing, transformers 5.23 makes a tokenizer up that has no words: every text is empty."""
+    if len(set(tokenizer("def f(x): return 1")["input_ids"])) < 2:
+        raise ModelError(f"{name} has no usable tokenizer: it turns code into nothing. Copy its tokenizer files, too.")
 
 
 def _hub_answers() -> bool:

@@ -128,7 +128,10 @@ def read_run(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     if not (path / "result.json").is_file() or not (path / "rows.parquet").is_file():
         raise RunError(f"{path} is not finished: go on with the same command and --resume.")
     try:
-        return json.loads((path / "result.json").read_text("utf-8")), pd.read_parquet(path / "rows.parquet")
+        result = json.loads((path / "result.json").read_text("utf-8"))
+        if not isinstance(result, dict):
+            raise ValueError("result.json holds no object")
+        return result, pd.read_parquet(path / "rows.parquet", engine="pyarrow", page_checksum_verification=True)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}. Run it again with --resume.") from None
 

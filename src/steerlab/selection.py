@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ def choose_template(rows: pd.DataFrame) -> str:
     """The template with the highest unsteered balanced accuracy on these (training) rows; the first on a tie."""
     order = {name: place for place, name in enumerate(rows["template"].drop_duplicates())}
     scores = {str(name): balanced_accuracy(part) for (name,), part in split_by(rows, "template")}
-    return max(scores, key=lambda name: (scores[name], -order[name]))
+    return max(scores, key=lambda name: (_comparable(scores[name]), -order[name]))
 
 
 CELL_COLUMNS = ("method", "layers", "operation", "positions", "coefficient")
@@ -136,7 +137,10 @@ def choose_cell(
     known = {_key(cell): cell for cell in cells if _key(cell) in scores}
     if not known:
         raise OptionError("the grid has no cell: give at least one layer and one coefficient.")
-    ranked = sorted(known, key=lambda key: (-scores[key], abs(key[4]), len(known[key].layers), known[key].layers, key))
+    ranked = sorted(
+        known,
+        key=lambda key: (-_comparable(scores[key]), abs(key[4]), len(known[key].layers), known[key].layers, key),
+    )
     turned_down: list[str] = []
     for key in ranked:
         why = forbidden(known[key]) if forbidden else ""
@@ -158,9 +162,14 @@ def choose_cell(
         reason += f"; {len(turned_down)} better ones were turned down for their side effects ({turned_down[0]})"
     if tied > 1:
         reason += f"; {tied} cells tied, the smallest dose was taken"
-    if best <= base:
+    if not _comparable(best) > _comparable(base):
         reason += "; no cell beat the unsteered model there"
     return Choice(cell=known[key], score=best, reason=reason, cwe=cwe)
+
+
+def _comparable(score: float) -> float:
+    """A score that sorts: one that is undefined, where nothing was answered, is worse than any other."""
+    return score if math.isfinite(score) else -1.0
 
 
 def _key(cell: SweepCell) -> tuple[Any, ...]:

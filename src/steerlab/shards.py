@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from steerlab.files import atomic_file
+from steerlab.files import atomic_file, write_atomically
 from steerlab.trial_ids import TrialIds
 
 LOGGER = logging.getLogger("steerlab")
@@ -29,12 +31,13 @@ Where = Mapping[str, Collection[str]]
 def known_shards(folder: Path) -> tuple[list[Path], TrialIds]:
     """The shards of a run directory's `folder` that can be read whole, and the trials in them.
 
-    A shard that cannot be read is set aside with a warning; its trials are computed again.
+    A shard that cannot be read, or of which a byte has changed, is set aside with a warning; its trials are computed
+    again.
     """
     files, done = [], TrialIds()
     for file in sorted(folder.glob("part-*.parquet")):
         try:
-            table = _read(file)
+            table = _read(pa.BufferReader(_content(file)))
         except (OSError, ValueError) as error:
             LOGGER.warning("%s is damaged (%s): its rows are computed again", file, str(error).splitlines()[0][:120])
             file.rename(file.with_suffix(".damaged"))
@@ -46,11 +49,25 @@ def known_shards(folder: Path) -> tuple[list[Path], TrialIds]:
 
 
 def write_shard(folder: Path, number: int, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write `rows` as the shard of this number. Raises: RunError when the disk is full or cannot be written."""
-    file = folder / f"part-{number:06d}.parquet"
-    with atomic_file(file) as out:
-        pd.DataFrame(list(rows)).to_parquet(out, index=False)
+    """Write `rows` as the shard of this number; its name ends in the CRC-32 of its content.
+
+    Raises: RunError when the disk is full or cannot be written.
+    """
+    buffer = io.BytesIO()
+    pd.DataFrame(list(rows)).to_parquet(buffer, index=False)
+    content = buffer.getvalue()
+    file = folder / f"part-{number:06d}-{zlib.crc32(content):08x}.parquet"
+    write_atomically(file, content)
     return file
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a shard. Raises: ValueError when they are not those that its name was made from."""
+    content = file.read_bytes()
+    _, _, *crc = file.stem.split("-")
+    if crc and crc != [f"{zlib.crc32(content):08x}"]:
+        raise ValueError("its bytes have changed since it was written")
+    return content
 
 
 def read_shards(files: Sequence[Path], where: Where | None = None) -> pd.DataFrame:
@@ -70,12 +87,12 @@ def merge_shards(files: Sequence[Path], target: Path) -> None:
         if not files:
             pd.DataFrame().to_parquet(out, index=False)
             return
-        with pq.ParquetWriter(out, _schema(files)) as writer:
+        with pq.ParquetWriter(out, _schema(files), write_page_checksum=True) as writer:
             for part in _sorted_parts(files, {}):
                 writer.write_table(part, row_group_size=GROUP_ROWS)
 
 
-def _read(file: Path) -> pa.Table:
+def _read(file: Path | pa.BufferReader) -> pa.Table:
     """The rows of a shard without the columns that hold nothing: their type is an accident of the shard."""
     with pq.ParquetFile(file) as opened:
         table = opened.read().replace_schema_metadata(None)

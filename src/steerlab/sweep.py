@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steerlab.directions import check_method
 from steerlab.errors import LayerError, OptionError
+from steerlab.interventions import check_names
 from steerlab.positions import Positions
 
 
@@ -81,8 +83,16 @@ def grid(
     operations: Sequence[str] = ("add",),
     positions: Sequence[Positions] = ("from_last_prompt_token",),
     contrasts: Sequence[str] = ("",),
+    dose: str = "absolute",
 ) -> list[SweepCell]:
-    """Every combination, in a fixed order."""
+    """Every combination, in a fixed order.
+
+    Raises: OptionError or InterventionError for a name that does not exist: before anything is computed, not after.
+    """
+    for method in methods:
+        check_method(method)
+    for operation, where in itertools.product(operations, positions):
+        check_names(operation, where, dose)
     return [
         SweepCell(
             method=method,

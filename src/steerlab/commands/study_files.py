@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from steerlab.errors import OptionError, RunError, nearest
 from steerlab.presets import preset_file
@@ -73,11 +75,37 @@ def read_study_file(path: Path) -> tuple[str, dict[str, Any]]:
     study = found.pop("study", "")
     if study not in STUDIES:
         raise OptionError(f"{path}: study {study!r} does not exist. {nearest(str(study), STUDIES)}")
-    known = {field.name for field in fields(settings_class(study))} | set(AROUND)
-    for key in found:
+    known = dict.fromkeys(AROUND, str) | get_type_hints(settings_class(study))
+    for key, value in found.items():
         if key not in known:
             raise OptionError(f"{path}: key {key!r} does not exist. {nearest(key, known)}")
+        if not _fits(value, known[key]):
+            raise OptionError(f"{path}: {key} must be {_in_words(known[key])}, not {value!r}.")
     return study, {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+
+
+def _fits(value: object, form: Any) -> bool:
+    """Whether a value of a TOML file has the form of a setting."""
+    if get_origin(form) is tuple:
+        parts = get_args(form)
+        parts = parts[:1] if parts[-1] is Ellipsis else parts
+        if not isinstance(value, list) or (len(parts) > 1 and len(parts) != len(value)):
+            return False
+        return all(_fits(entry, parts[at % len(parts)]) for at, entry in enumerate(value))
+    if get_origin(form) is UnionType:
+        return any(_fits(value, part) for part in get_args(form))
+    kinds = (int, float) if form is float else str if get_origin(form) is Literal else form
+    return isinstance(value, kinds) and (form is bool or not isinstance(value, bool))
+
+
+def _in_words(form: Any) -> str:
+    """What a setting takes, for an error."""
+    if get_origin(form) is tuple:
+        return f"a list, each entry {_in_words(get_args(form)[0])}"
+    if get_origin(form) is UnionType:
+        return " or ".join(_in_words(part) for part in get_args(form) if part is not NoneType)
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(form, "a text")
 
 
 def settings_class(study: str) -> type:
@@ -96,10 +124,16 @@ def make_settings(study: str, settings: Mapping[str, Any]) -> Any:
 
 
 def run_directory(study: str, out: str, *, resume: bool, now: str) -> Path:
-    """Where a run writes: `out`, or a new directory below runs/ named by study and time `now`."""
+    """Where a run writes: `out`, or a new directory below runs/ named by study and time `now`.
+
+    A name that is taken (two runs in one second, a clock that was set back) gets a number behind it.
+    """
     if resume and not out:
         raise RunError("--resume needs --out: say which run goes on.")
-    return Path(out) if out else Path("runs") / f"{study}-{now}"
+    if out:
+        return Path(out)
+    names = itertools.chain([f"{study}-{now}"], (f"{study}-{now}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := Path("runs") / name).exists())
 
 
 def with_study_named(arguments: Sequence[str]) -> list[str]:

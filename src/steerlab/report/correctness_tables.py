@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from steerlab.report.tables import NOTHING, count, interval, number, p_value
+from steerlab.report.tables import NOTHING, count, doubt, interval, is_above, is_unclear, number, p_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,19 +78,19 @@ def verdict(summary: Summary) -> str:
     """One plain sentence on the pass rate: the arm that was chosen on the tuning split, unsteered, the best control.
 
     The other steered arms were looked at as well, so they count only with their p adjusted for all of them (Holm).
-    A gain needs an interval of the difference above 0 and a control below it; null is said as null.
+    A gain needs an interval of the difference above 0, enough changed programs for McNemar's test to tell, and a
+    control below it; null is said as null.
     """
     arms = summary.get("arms") or {}
     arm = str((summary.get("primary") or {}).get("arm", "steered"))
     change = _difference(summary, arm)
     if change.get("value") is None:
         return "No verdict: steered and unsteered programs were not both scored."
-    low, high = change.get("low"), change.get("high")
+    p = ((summary.get("differences") or {}).get(arm) or {}).get("mcnemar_p")
     rate = f"{_name(arm)}: {number(_rate(arms, arm, 'pass_rate').get('value'))} of programs pass"
-    against = f"{number(change['value'], signed=True)} over unsteered {interval(change)}"
+    against = f"{number(change['value'], signed=True)} over unsteered {interval(change)}{doubt(change, p)}"
     counts = f"corrects {_fraction(arms, arm, 'correction')}, corrupts {_fraction(arms, arm, 'corruption')}"
-    unclear = low is None or high is None or low <= 0 <= high
-    start = "no gain" if unclear else "a gain" if float(low or 0) > 0 else "steering hurts"
+    start = "no gain" if is_unclear(change, p) else "a gain" if is_above(change) else "steering hurts"
     control = _control_clause(summary, arm, gained=start == "a gain")
     return f"{start}: {rate}, {against}; {counts}{control}.{_others(summary, arm)}"
 

@@ -11,11 +11,14 @@ from steerlab.report.tables import (
     arm_name,
     count,
     difference_of,
+    doubt,
     estimate_of,
     in_brackets,
     in_order,
     interval,
     is_above,
+    is_unclear,
+    mcnemar_p,
     number,
     p_value,
     plain_table,
@@ -164,7 +167,7 @@ def terminal_table(summary: Mapping[str, Any]) -> list[Table]:
 def verdict(summary: Mapping[str, Any]) -> str:
     """One plain sentence on the joint number and its best control; on the margin where no completion has it.
 
-    "no gain" where the interval of steered minus unsteered includes 0 (or there is none).
+    "no gain" where the interval of steered minus unsteered includes 0 (or there is none), or too few changed.
     """
     joint, margin = joint_name(summary), _margin_sentence(summary)
     steered, plain = (estimate_of(summary, arm, "joint") for arm in ("steered", "unsteered"))
@@ -178,10 +181,9 @@ def verdict(summary: Mapping[str, Any]) -> str:
             f"parse), so completions cannot tell whether steering helps. {margin}"
         ).strip()
     change = f"{number(gain['value'], signed=True)} over unsteered {in_brackets(gain)}"
-    low, high = gain.get("low"), gain.get("high")
-    if low is None or high is None or low <= 0 <= high:
-        head, is_gain = f"no gain: steered {number(steered['value'])}, {change}", False
-    elif high < 0:
+    if is_unclear(gain, p := mcnemar_p(summary, "unsteered")):
+        head, is_gain = f"no gain: steered {number(steered['value'])}, {change}{doubt(gain, p)}", False
+    elif not is_above(gain):
         head, is_gain = f"steering hurts: steered {number(steered['value'])}, {change}", False
     else:
         head, is_gain = f"steered {number(steered['value'])}, {change}", True

@@ -93,19 +93,18 @@ def in_order(arms: Iterable[str]) -> list[str]:
 def verdict(summary: Mapping[str, Any]) -> str:
     """One plain sentence on balanced accuracy: the gain, its interval, and the best control.
 
-    "no gain" where the interval of steered minus unsteered includes 0 (or there is none). The control
-    with the highest value is named where it does as well: steered minus control not above 0. A second sentence says
-    when the unsteered model is not above chance.
+    "no gain" where the interval of steered minus unsteered includes 0 (or there is none), or where too few answers
+    changed for McNemar's exact test to tell. The control with the highest value is named where it does as well: steered
+    minus control not above 0. A second sentence says when the unsteered model is not above chance.
     """
     steered = estimate_of(summary, "steered").get("value")
     gain = difference_of(summary, "unsteered")
     if number(steered) == NOTHING or number(gain.get("value")) == NOTHING:
         return "No verdict: steered and unsteered answers were not both scored."
     change = f"{number(gain['value'], signed=True)} over unsteered {in_brackets(gain)}"
-    low, high = gain.get("low"), gain.get("high")
-    if low is None or high is None or low <= 0 <= high:
-        head, is_gain = f"no gain: steered {number(steered)}, {change}", False
-    elif high < 0:
+    if is_unclear(gain, p := mcnemar_p(summary, "unsteered")):
+        head, is_gain = f"no gain: steered {number(steered)}, {change}{doubt(gain, p)}", False
+    elif not is_above(gain):
         head, is_gain = f"steering hurts: steered {number(steered)}, {change}", False
     else:
         head, is_gain = f"steered {number(steered)}, {change}", True
@@ -140,6 +139,33 @@ def _control_clause(summary: Mapping[str, Any], *, is_gain: bool) -> str:
     if is_gain:
         return f", above every control (the best, {name}, reaches {value})"
     return f"; the best control, {name}, reaches {value}"
+
+
+def mcnemar_p(summary: Mapping[str, Any], arm: str) -> float | None:
+    """McNemar's exact p of steered against an arm; None where there is none."""
+    found = _mapping(_mapping(summary.get("differences")).get(arm)).get("mcnemar_p")
+    return found if isinstance(found, float) else None
+
+
+def is_unclear(difference: Mapping[str, Any], p: float | None) -> bool:
+    """Whether a difference can't be told from none: by its interval, or by the exact p of the same answers.
+
+    Where few answers changed and all to one side, every bootstrap draw lies on that side: four of four leave 0 out, and
+    have p 0.125. Why both are asked: docs/explanation/null-study.md.
+    """
+    return _includes_none(difference) or (p is not None and p > 1 - float(difference.get("level") or 0.95))
+
+
+def doubt(difference: Mapping[str, Any], p: float | None) -> str:
+    """The clause that says why a difference whose interval leaves 0 out is none all the same."""
+    if _includes_none(difference) or not is_unclear(difference, p):
+        return ""
+    return f" (too few answers changed to tell: McNemar p {p_value(p)})"
+
+
+def _includes_none(difference: Mapping[str, Any]) -> bool:
+    low, high = difference.get("low"), difference.get("high")
+    return low is None or high is None or low <= 0 <= high
 
 
 def is_above(difference: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from steerlab.errors import OptionError, RunError, nearest
+from steerlab.latents.loading import check_fits
 from steerlab.models import Model
 from steerlab.report import verdict, write_report
 from steerlab.results import command_line, open_run, write_json
@@ -86,6 +87,8 @@ def run_correctness(
                 f"{out} has no {STAGES[stage]}: the stage {stage} has not been done there. Run it first "
                 f"(--from {stage})."
             )
+    for autoencoder in autoencoders:
+        check_fits(model, autoencoder)  # here, not in the stage that uses it: the baseline takes hours
     with writing(settings.engine, model) as write:
         material = prepare_correctness(settings, model, problems, write=write)
         with open_run(

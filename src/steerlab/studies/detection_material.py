@@ -210,6 +210,7 @@ def _cells(model: Model, settings: DetectionSettings) -> list[SweepCell]:
         coefficients=settings.coefficients,
         operations=settings.operations,
         positions=settings.positions,
+        dose=settings.dose,
     )
     return search(cells, settings.search, seed=settings.seed)
 

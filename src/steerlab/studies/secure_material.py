@@ -161,6 +161,7 @@ def _cells(model: Model, settings: SecureCodeSettings) -> list[SweepCell]:
         operations=settings.operations,
         positions=settings.positions,
         contrasts=settings.contrasts,
+        dose=settings.dose,
     )
     return search(cells, settings.search, seed=settings.seed)
 

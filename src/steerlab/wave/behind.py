@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from steerlab.hooks import attached_untracked, narrowable
 from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.steering import row_steps
-from steerlab.wave.cells import Live, apply_to_cells, chunks, first_layer
+from steerlab.wave.cells import Live, apply_to_cells, first_layer, in_chunks
 from steerlab.wave.prefix import Prefix, cells_per_chunk, prefill
 from steerlab.wave.reading import Reading, answer_values
 
@@ -77,8 +77,11 @@ def _over_prefix(
         with torch.inference_mode():
             prefix = prefill(model, [reading.heads[i] for i in batch])
             found = torch.zeros(len(cells), *tokens.shape)
-            for some in chunks(order, size(prefix)):
+
+            def read(some: Sequence[int]) -> None:
                 found[list(some)] = tail(prefix, [cells[c] for c in some], tokens)
+
+            in_chunks(order, size(prefix), read)
         return list(found.unbind(dim=1))
 
     count = None if progress is None else lambda n: progress(n * len(cells))

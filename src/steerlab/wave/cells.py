@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steerlab.batches import is_out_of_memory, release
 from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.steering import Step
+
+LOGGER = logging.getLogger("steerlab")
 
 Live = Sequence[tuple[Intervention, ...]]
 
@@ -43,6 +47,28 @@ def chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     """Parts of `order`, each of at most `size`."""
     for start in range(0, len(order), size):
         yield order[start : start + size]
+
+
+def in_chunks(order: Sequence[int], size: int, run: Callable[[Sequence[int]], None]) -> None:
+    """Call `run` on the `chunks` of `order`; where memory runs out, go on with half as many at a time, with a warning.
+
+    A single one that does not fit raises.
+    """
+    left = list(order)
+    while left:
+        some, fits = left[:size], True
+        try:
+            run(some)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(some) == 1:
+                raise
+            fits = False
+        if fits:
+            left = left[size:]
+        else:  # outside of the except block, where the error's traceback holds the tensors no more
+            size = len(some) // 2
+            LOGGER.warning("out of memory with %d cells: going on with %d at a time", len(some), size)
+            release()
 
 
 def apply_to_cells(

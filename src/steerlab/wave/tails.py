@@ -15,7 +15,7 @@ from steerlab.generation import steered_stream
 from steerlab.hooks import replayed
 from steerlab.interventions import Intervention
 from steerlab.models import Model
-from steerlab.wave.cells import Live, chunks, first_layer
+from steerlab.wave.cells import Live, first_layer, in_chunks
 from steerlab.wave.prefix import Prefix, prefill
 from steerlab.wave.reading import Reading
 from steerlab.wave.rows import goes_on_from
@@ -48,9 +48,12 @@ def run_tails(model: Model, reading: Reading, cells: Live, chunk: int | None, pr
             below: tuple[int, Tensor | None] = (-1, None)
             for start in sorted(set(starts)):
                 below = start, advanced(model, tails.step, below, start, cache=tails.prefix.fresh_cache())
-                for some in chunks([c for c, own in enumerate(starts) if own == start], size):
+
+                def read(some: Sequence[int], below: tuple[int, Tensor | None] = below) -> None:
                     for c, sums in zip(some, _read(model, tails, below, [cells[c] for c in some]), strict=True):
                         found[c] = sums
+
+                in_chunks([c for c, own in enumerate(starts) if own == start], size, read)
         return list(torch.stack(found)[..., None].unbind(dim=1))
 
     count = None if progress is None else lambda n: progress(n * len(cells))

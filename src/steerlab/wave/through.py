@@ -14,7 +14,7 @@ from steerlab.interventions import Intervention
 from steerlab.models import Model
 from steerlab.steering import steer_rows
 from steerlab.tokens import left_padded
-from steerlab.wave.cells import Live, chunks, first_layer
+from steerlab.wave.cells import Live, first_layer, in_chunks
 from steerlab.wave.reading import Reading, unit_log_likelihoods
 
 
@@ -33,7 +33,8 @@ def run_shared(model: Model, reading: Reading, cells: Live, chunk: int | None, p
         with torch.inference_mode():
             for start in sorted(set(starts)):
                 below = start, advanced(model, padded, below, start)
-                for some in chunks([c for c, own in enumerate(starts) if own == start], size):
+
+                def read(some: Sequence[int], below: tuple[int, Tensor | None] = below) -> None:
                     logits = _upper_layers(
                         model, padded, below, [cells[c] for c in some], lengths=lengths, reading=reading
                     )
@@ -41,6 +42,8 @@ def run_shared(model: Model, reading: Reading, cells: Live, chunk: int | None, p
                         found[c] = unit_log_likelihoods(
                             logits[at * len(batch) : (at + 1) * len(batch)], reading, [units[k] for k in batch]
                         )
+
+                in_chunks([c for c, own in enumerate(starts) if own == start], size, read)
         return list(torch.stack(found).unbind(dim=1))
 
     count = None if progress is None else lambda n: progress(n * len(cells))
