@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TESTFLAGS ?=
+# Two processes of one thread each; the tests of a file run in one of them. TESTFLAGS= runs one after the other.
+TESTFLAGS ?= -n 2 --dist loadfile
 
 .PHONY: quickstart test test-slow fuzz lint format docs release audit bench bench-peers embedded-model embedded-sae score-embedded clean
 
