@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import random
 import shutil
 import subprocess
+import tarfile
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -16,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.corpus import NGRAM, is_apart, python_texts, sven_texts, write_corpus
+from training.c_sources import Archive, c_texts
+from training.corpus import NGRAM, blocks, is_apart, language_of, python_texts, sven_texts, whole, write_corpus
 from training.exercises import STYLES, compositions, draw_exercise, is_held_out, make_exercise
 from training.families import FAMILIES
 from training.families.contract import CWE_NAMES
@@ -24,6 +27,7 @@ from training.items import (
     ABSENT_ANSWER,
     ANSWER,
     KINDS,
+    SHARES,
     TEMPLATE_FILE,
     Mixture,
     beside,
@@ -292,3 +296,72 @@ def test_the_corpus_names_a_licence_and_a_hash_for_every_file() -> None:
         assert not Path(source.name).is_absolute()
         if number > 50:
             break
+
+
+PYTHON_TEXT = '"""A module."""\n\nimport os\n\n\ndef one():\n    return 1\n\n\n# two\ndef two():\n    return 2\n'
+C_TEXT = """#include <a.h>
+
+int one(void)
+{
+    return 1;
+}
+
+struct s {
+    int a;
+};
+
+int two(void)
+{
+    return 2;
+}
+"""
+
+
+@pytest.mark.parametrize(("text", "language"), [(PYTHON_TEXT, "python"), (C_TEXT, "c")])
+def test_blocks_are_the_text_in_pieces_and_runs_of_them_end_where_a_function_ends(text: str, language: str) -> None:
+    assert language_of(text) == language
+    pieces = blocks(text, language)
+    assert "".join(pieces) == text and len(pieces) > 2
+    for seed in range(20):
+        run = whole(text, language, random.Random(seed), 60)
+        assert len(run) <= 61 and run.strip() in text
+        assert run.rstrip().endswith(("}", "};", "return 1", "return 2", "import os")) or not run.strip()
+    assert whole(text, language, random.Random(0), 3) == ""  # nothing is cut
+
+
+def test_python_that_does_not_parse_has_no_blocks() -> None:
+    assert blocks("def f(:\n", "python") == []
+
+
+def archive(folder: Path, files: dict[str, str]) -> Archive:
+    path = folder / "p-1.tar.gz"
+    with tarfile.open(path, "w:gz") as members:
+        for name, text in files.items():
+            (folder / "member").write_text(text)
+            members.add(folder / "member", f"p-1/{name}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Archive(package="p", version="1", licence="MIT", path="x", file=path.name, sha256=digest)
+
+
+def test_c_comes_from_pinned_archives_without_tests_and_copyleft(tmp_path, monkeypatch) -> None:
+    code = "int f(void)\n{\n    return 1;\n}\n" * 20
+    gnu = "/* GNU General Public License */\n" + code
+    made = archive(
+        tmp_path, {"src/a.c": code, "tests/b.c": code, "src/c.c": gnu, "src/d.py": code, "src/e.c": "int x;\n"}
+    )
+    monkeypatch.setattr("training.c_sources.ARCHIVES", (made,))
+    found = list(c_texts(tmp_path))
+    assert [(source.origin, source.licence, source.name) for source, _ in found] == [("p", "MIT", "p-1/src/a.c")]
+    assert found[0][1] == code
+    monkeypatch.setattr("training.c_sources.ARCHIVES", (replace(made, sha256="0" * 64),))
+    with pytest.raises(ValueError, match="not the archive that was pinned"):
+        list(c_texts(tmp_path))
+
+
+def test_the_writing_mixture_holds_more_real_code_of_both_languages() -> None:
+    mixture = replace(MIXTURE, corpus=[PYTHON_TEXT * 3, C_TEXT * 3], shares=SHARES["writing"])
+    texts = shard_texts(mixture, random.Random(3), 6)
+    size = {kind: sum(len(text.text) for text in texts if text.kind == kind) for kind in ("real", "exercise")}
+    assert size["real"] > 2 * size["exercise"]
+    real = [text.text for text in texts if text.kind == "real"]
+    assert {language_of(text) for text in real} == {"c", "python"}
