@@ -19,7 +19,7 @@ LOGGER = logging.getLogger("steerlab")
 PROBE_TOKENS = 16
 MEMORY_SHARE = 0.4
 MAXIMAL_ROWS = 64
-CPU_TOKENS_PER_BATCH = 2048  # larger ones leave the processor's cache: 8192 takes 1.8 x as long (12 layers, d_model 512)
+CPU_TOKENS_PER_BATCH = 2048  # 8192 takes 1.8 x as long at 12 layers of d_model 512 (docs/log.md, 2026-11-26)
 
 
 _MEASURED: WeakKeyDictionary[torch.nn.Module, tuple[int, int]] = WeakKeyDictionary()
