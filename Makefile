@@ -49,11 +49,17 @@ bench: $(STAMP)
 bench-peers: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --write
 
-# The embedded model from its sources: make embedded-model SVEN=PATH/data_train_val/train (about 80 minutes on one core).
-# HELD_OUT=PATH is a folder of data sets that the training text must not overlap.
+# The embedded model from its sources, as its three versions came about: make embedded-model SVEN=PATH/data_train_val/train (about four
+# hours on one core). HELD_OUT=PATH is a folder of data sets that the training text must not overlap. A killed run goes on where it was.
+MAKE_MODEL = OMP_NUM_THREADS=1 $(BIN)/python -m training.make --sven $(SVEN) $(if $(HELD_OUT),--held-out $(HELD_OUT))
 embedded-model: $(STAMP)
 	@test -n "$(SVEN)" || { echo "say where SVEN's training split is: make embedded-model SVEN=PATH (steerlab data fetch sven --out DIR)"; exit 1; }
-	OMP_NUM_THREADS=1 $(BIN)/python -m training.make --sven $(SVEN) $(if $(HELD_OUT),--held-out $(HELD_OUT))
+	$(BIN)/python -m training.c_sources training/work/archives
+	$(MAKE_MODEL) corpus tokenizer items train export --work training/work/first --model training/work/version-1
+	$(MAKE_MODEL) corpus tokenizer items train export --work training/work/second --start training/work/version-1 --model training/work/version-2 \
+	  --shards 3:8 --seconds 1850 --rate 6e-4 --hold 0.3
+	$(MAKE_MODEL) corpus tokenizer items train export evaluate --work training/work/third --start training/work/version-2 --mixture writing \
+	  --c-sources training/work/archives --shards 3:7 --seconds 5400 --rate 7e-4 --hold 0.45
 
 # Its autoencoders, again after each new model: make embedded-sae TOKENS=400000 (about 20 minutes on one core).
 embedded-sae: $(STAMP)
