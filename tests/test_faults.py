@@ -232,10 +232,9 @@ def test_a_row_that_does_not_fit_alone_is_one_line_and_the_run_goes_on(
 
 def interrupted(folder: Path, out: Path) -> list[Path]:
     """A run that was stopped when some of its rows were on disk; its shards."""
-    steps = iter(range(10**6))
 
     def stop(what: str, done: int, total: int) -> None:
-        if next(steps) == 14:
+        if len(list((out / "rows").glob("part-*.parquet"))) > 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

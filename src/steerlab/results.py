@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class Run:
         """Write rows.parquet, result.json and the finished manifest."""
         self.flush()
         merge_shards(self._shards, self.path / "rows.parquet")
+        self.manifest["rows_crc32"] = _crc32(self.path / "rows.parquet")
         self.manifest["finished"] = _now()
         write_json(self.path / "manifest.json", self.manifest)
         write_json(self.path / "result.json", summary)
@@ -131,9 +133,21 @@ def read_run(path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         result = json.loads((path / "result.json").read_text("utf-8"))
         if not isinstance(result, dict):
             raise ValueError("result.json holds no object")
+        wanted = json.loads((path / "manifest.json").read_text("utf-8")).get("rows_crc32")
+        if wanted is not None and wanted != _crc32(path / "rows.parquet"):
+            raise ValueError("rows.parquet does not have the checksum that the manifest names")
         return result, pd.read_parquet(path / "rows.parquet", engine="pyarrow", page_checksum_verification=True)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}. Run it again with --resume.") from None
+
+
+def _crc32(path: Path) -> str:
+    """The CRC-32 of a file, eight hexadecimal digits."""
+    seen = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            seen = zlib.crc32(part, seen)
+    return f"{seen:08x}"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
