@@ -45,7 +45,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/coefficient_sweep.py
 	$(BIN)/python benchmarks/ray_overhead.py --repeats 3
 
-# Beside nnsight, steering-vectors, repeng and pyvene, each in an environment of its own (made on first use, 5.6 GB in all).
+# Beside nnsight, steering-vectors, repeng, pyvene, nnterp and TransformerLens, each in an environment of its own (made on first use,
+# 8.9 GB in all).
 bench-peers: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --write
 

@@ -1,4 +1,4 @@
-"""steerlab beside nnsight, steering-vectors, repeng and pyvene: speed, equality and correctness on one random model.
+"""steerlab beside six peers (nnsight, nnterp, transformer-lens, ...): speed, equality, correctness on a random model.
 
     .venv/bin/python benchmarks/peers.py --json [--only NAME,...] [--small] [--repeats N] [--envs DIR] [--write]
 

@@ -35,6 +35,8 @@ class Side:
 
 # steering-vectors wants transformers < 5. repeng wants numpy < 2, and its wrapper of a block lacks the attribute that
 # transformers 4.57 reads from every block of a Qwen2. pyvene was written against transformers 4 and has no upper bound.
+# nnterp asks for nnsight >= 0.6, but imports a module that nnsight 0.8 no longer has. transformer-lens wants
+# transformers >= 5.9.
 SIDES: Mapping[str, Side] = {
     "steerlab": Side(
         requirements=(),
@@ -52,6 +54,14 @@ SIDES: Mapping[str, Side] = {
     "pyvene": Side(
         requirements=("pyvene==0.1.8", "transformers==4.57.6"),
         imports="import pyvene; from transformers import AutoModelForCausalLM",
+    ),
+    "nnterp": Side(
+        requirements=("nnterp==1.3.0", "nnsight==0.7.0", "transformers==5.23.0"),
+        imports="from nnterp import StandardizedTransformer",
+    ),
+    "transformer-lens": Side(
+        requirements=("transformer-lens==4.3.0", "transformers==5.23.0"),
+        imports="from transformer_lens.model_bridge import TransformerBridge",
     ),
 }
 PEERS = tuple(name for name in SIDES if name != "steerlab")

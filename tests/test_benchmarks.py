@@ -147,6 +147,18 @@ def test_a_worker_measures_its_peer_beside_the_plain_forward(measured) -> None:
     assert found["peak_mib"] > 50
 
 
+def test_a_peer_may_bring_its_own_probe_of_other_hooks(bench) -> None:
+    def mute(*_):
+        raise AssertionError
+
+    peer = bench.worker.Peer(
+        packages=(), load=mute, sweep={}, generate=mute, extract=None,
+        probes=lambda *_: {"other_hooks": {"on its own network": lambda: [1]}},
+    )  # fmt: skip
+    found = bench.worker._probes(peer, None, None)
+    assert found == {"other_hooks": {"on its own network": {"values": [1]}}}
+
+
 def test_verdicts_come_from_what_the_peer_gave(bench, measured) -> None:
     found, _ = measured
     verdicts = bench.table.verdicts(found, found["reference"])

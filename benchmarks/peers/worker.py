@@ -65,7 +65,8 @@ class Peer:
 
     `sweep[positions]` gives log-probabilities [cell][prompt][answer], positions being "last" or "all"; those in
     `whole_sweep` are so cheap that all cells are run, not a sample. `generate` gives the new tokens of each prompt,
-    steered at all positions; `extract` the residuals [layer, text, d_model] at the last token.
+    steered at all positions; `extract` the residuals [layer, text, d_model] at the last token. `probes` brings an
+    "other_hooks" of its own where the network that the peer steers is not `Loaded.network`.
     """
 
     packages: tuple[str, ...]
@@ -281,8 +282,8 @@ def other_hooks(peer: Peer, loaded: Loaded, probes: Probes) -> Values:
 
 
 def _probes(peer: Peer, loaded: Loaded, probes: Probes) -> dict[str, Any]:
-    ways = dict(peer.probes(loaded, probes))
-    ways["other_hooks"] = {"a steered forward": lambda: other_hooks(peer, loaded, probes)}
+    ways = {"other_hooks": {"a steered forward": lambda: other_hooks(peer, loaded, probes)}}
+    ways |= peer.probes(loaded, probes)
     return {
         name: {way: or_error(lambda work=work: {"values": work()}) for way, work in own.items()}
         for name, own in ways.items()
