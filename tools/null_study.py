@@ -77,8 +77,7 @@ class FirstOrder:
         """As `wave_log_likelihoods`; half of a cell's effect on the margin is given to each answer."""
         import torch
 
-        layers = sorted({at for cell in cells for i in cell.interventions for at in i.vector.layers})
-        self._learn(model, prompts, answers, layers)
+        self._learn(model, prompts, answers)
         plain = torch.stack([self._known[prompt][0] for prompt in prompts])
         found = plain.repeat(len(cells), 1, 1)
         for number, cell in enumerate(cells):
@@ -90,11 +89,12 @@ class FirstOrder:
                     found[number, :, 1] -= moved / 2
         return WaveResult(log_likelihoods=found, way="first order", reason="")
 
-    def _learn(self, model: Model, prompts: Sequence[str], answers: Sequence[Any], layers: Sequence[int]) -> None:
+    def _learn(self, model: Model, prompts: Sequence[str], answers: Sequence[Any]) -> None:
         new = [i for i, prompt in enumerate(prompts) if prompt not in self._known]
         if not new:
             return
         texts, asked = [prompts[i] for i in new], [answers[i] for i in new]
+        layers = range(model.n_layers)  # a later call may ask for others than this one
         basis = np.eye(model.d_model, dtype=np.float32)
         recipe = Recipe(method="axis", layers=tuple(layers), positions="all", seed=0)
         axes = [
