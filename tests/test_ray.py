@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,28 +159,33 @@ def test_workers_are_named_local_ray_or_ray_with_a_number() -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_ray_and_the_run_goes_on_with_resume(folder: Path, tmp_path: Path) -> None:
     """As a user meets it: the command with --workers, interrupted once it has rows, then again with --resume."""
-    for attempt in range(3):  # on a loaded machine the signal has come too late once: the run had ended
-        out = tmp_path / f"out{attempt}"
-        command = [
-            *(
-                sys.executable,
-                "-c",
-                "from steerlab import cli, results; results.FLUSH_ROWS = 1; cli.main()",
-            ),  # rows at once
-            *("run", "vulnerability-detection"),
-            *("--model", str(folder / "model"), "--pairs", f"jsonl:{folder / 'pairs.jsonl'}", "--layers", "1,2"),
-            *("--coefficients=-4,4", "--draws", "30", "--folds", "4", "--analyses", "samples", "--device", "cpu"),
-            *("--workers", "ray:2", "--out", str(out)),
-        ]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-            deadline = time.monotonic() + 120
-            while not list(out.glob("**/part-*.parquet")):
-                assert process.poll() is None and time.monotonic() < deadline, "it ended before it could be interrupted"
-                time.sleep(0.05)
-            os.killpg(process.pid, signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-        if process.returncode:
-            break
+    out = tmp_path / "out"
+    command = [
+        *(
+            sys.executable,
+            "-c",
+            "from steerlab import cli, results; results.FLUSH_ROWS = 1; cli.main()",
+        ),  # rows at once
+        *("run", "vulnerability-detection"),
+        *("--model", str(folder / "model"), "--pairs", f"jsonl:{folder / 'pairs.jsonl'}", "--layers", "1,2"),
+        *("--coefficients=-4,4", "--draws", "30", "--folds", "4", "--analyses", "samples", "--device", "cpu"),
+        *("--workers", "ray:2", "--out", str(out)),
+    ]
+    # A shell starts what runs in its background with SIGINT ignored, which children inherit; a terminal does not.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heard,  # noqa: PLW1509
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("**/part-*.parquet")):
+            assert process.poll() is None and time.monotonic() < deadline, "it ended before it could be interrupted"
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and "--resume" in said.splitlines()[-1]
     left = subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True, check=False).stdout.split()
     assert not left
